@@ -1,0 +1,27 @@
+//! Pure types that every room shares: no I/O, no framework.
+
+mod clock;
+mod email;
+mod fields;
+mod link;
+mod name;
+
+pub use clock::{Clock, ManualClock, Time};
+pub use email::EmailAddress;
+pub use fields::{Fields, Malformed, Violation};
+pub use link::{SealKey, Sealed};
+pub use name::DisplayName;
+pub use uuid::Uuid;
+
+/// A time span, in the type that arithmetic with [`Time`] wants.
+pub use chrono::Duration;
+
+/// Parses an identifier: a UUID in its usual form.
+pub fn parse_id(text: &str) -> Result<Uuid, Malformed> {
+    // `Uuid::parse_str` also takes braces and URNs: one spelling is enough for an API.
+    if text.len() != 36 {
+        return Err(Malformed("a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057"));
+    }
+    Uuid::parse_str(text)
+        .map_err(|_| Malformed("a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057"))
+}
