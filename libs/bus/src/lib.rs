@@ -1,0 +1,90 @@
+//! The bus: events leave a service's outbox and reach every queue that is bound to their routing
+//! key, at least once.
+//!
+//! Both adapters keep one contract (`tests/contract.rs`): a publish is confirmed only when losing
+//! this process loses nothing. RabbitMQ has then stored the message in its quorum queues; the
+//! in-process bus has then had it handled, so that until then the outbox row is the message.
+
+mod memory;
+mod message;
+mod rabbitmq;
+
+pub use memory::MemoryBus;
+pub use message::{Message, PublishError, Queue, Refusal, RetrySteps};
+pub use rabbitmq::RabbitMq;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use kernel::Malformed;
+use tokio_util::sync::CancellationToken;
+
+/// What a consumer does with a message. `Ok` means that its effect is committed.
+pub type Handler = Arc<dyn Fn(Message) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
+
+/// Where the bus is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusUrl {
+    /// `memory:`, in this process. Embedded.
+    Memory,
+    /// `amqp://` or `amqps://`.
+    RabbitMq(String),
+}
+
+impl BusUrl {
+    /// Parses a setting.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "memory:" => Ok(Self::Memory),
+            _ if text.starts_with("amqp://") || text.starts_with("amqps://") => {
+                Ok(Self::RabbitMq(text.to_owned()))
+            }
+            _ => Err(Malformed("amqp://USER:PASSWORD@HOST/VHOST, amqps://… or memory:")),
+        }
+    }
+}
+
+/// The bus. Clones share it.
+#[derive(Clone)]
+pub enum Bus {
+    /// In this process.
+    Memory(MemoryBus),
+    /// A broker.
+    RabbitMq(RabbitMq),
+}
+
+impl Bus {
+    /// Opens the bus. A broker is connected on first use and again whenever it has gone.
+    pub fn open(url: &BusUrl, steps: RetrySteps) -> Self {
+        match url {
+            BusUrl::Memory => Self::Memory(MemoryBus::default()),
+            BusUrl::RabbitMq(url) => Self::RabbitMq(RabbitMq::new(url.clone(), steps)),
+        }
+    }
+
+    /// Publishes a batch; the answers are in the order of the messages. A message that was not
+    /// answered with `Ok` may have arrived all the same: publish it again.
+    pub async fn publish(&self, batch: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        match self {
+            Self::Memory(bus) => bus.publish(batch).await,
+            Self::RabbitMq(bus) => bus.publish(batch).await,
+        }
+    }
+
+    /// Handles the messages of a queue, at most `queue.concurrency` at once, until `stop`; then
+    /// finishes what it has begun. It outlives every loss of the broker.
+    pub async fn consume(&self, queue: Queue, handler: Handler, stop: CancellationToken) {
+        match self {
+            Self::Memory(bus) => bus.consume(queue, handler, stop).await,
+            Self::RabbitMq(bus) => bus.consume(queue, handler, stop).await,
+        }
+    }
+
+    /// Whether the bus answers now.
+    pub async fn is_available(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::RabbitMq(bus) => bus.is_available().await,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The cache: short-lived marks and counters that every instance of a service shares. Nothing in
+//! it is the only copy of anything: losing it costs no data.
+//!
+//! Both adapters keep one contract (`tests/contract.rs`).
+
+use std::time::Duration;
+
+use moka::{Expiry, future::Cache as Moka, ops::compute::Op};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+
+/// Where the cache is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheUrl {
+    /// `memory:`, in this process. Embedded.
+    Memory,
+    /// `redis://` or `rediss://`.
+    Redis(String),
+}
+
+impl CacheUrl {
+    /// Parses a setting; the error tells the expected form.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "expected redis://USER:PASSWORD@HOST/DB, rediss://… or memory:";
+        match text {
+            "memory:" => Ok(Self::Memory),
+            _ if redis::Client::open(text).is_ok() => Ok(Self::Redis(text.to_owned())),
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
+/// The cache did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache is unavailable: {0}")]
+pub struct Unavailable(#[from] redis::RedisError);
+
+/// The cache. Clones share it.
+#[derive(Clone)]
+pub enum Cache {
+    /// In this process; at most 100,000 entries.
+    Memory(Moka<String, Entry>),
+    /// A server; supervised, every answer bounded at one second.
+    Redis(ConnectionManager),
+}
+
+/// A value and how long it lives from its first write.
+#[derive(Clone)]
+pub struct Entry {
+    count: u64,
+    life: Duration,
+}
+
+impl Cache {
+    /// Opens the cache. A server is connected on first use and again whenever it has gone.
+    pub fn open(url: &CacheUrl) -> Result<Self, Unavailable> {
+        Ok(match url {
+            CacheUrl::Memory => {
+                let moka = Moka::builder().max_capacity(100_000).expire_after(Lifetime).build();
+                Self::Memory(moka)
+            }
+            CacheUrl::Redis(url) => {
+                let config = ConnectionManagerConfig::new()
+                    .set_response_timeout(Some(Duration::from_secs(1)))
+                    .set_connection_timeout(Some(Duration::from_secs(1)))
+                    .set_number_of_retries(1);
+                let client = redis::Client::open(url.as_str())?;
+                Self::Redis(ConnectionManager::new_lazy_with_config(client, config)?)
+            }
+        })
+    }
+
+    /// Sets a mark for `life`.
+    pub async fn mark(&self, key: &str, life: Duration) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(moka) => {
+                moka.insert(key.to_owned(), Entry { count: 1, life }).await;
+                Ok(())
+            }
+            Self::Redis(connection) => {
+                let mut command = redis::cmd("SET");
+                command.arg(key).arg(1).arg("PX").arg(milliseconds(life));
+                Ok(command.query_async(&mut connection.clone()).await?)
+            }
+        }
+    }
+
+    /// Raises a counter and answers its new value. The first raise starts its life; later ones do
+    /// not prolong it.
+    pub async fn count(&self, key: &str, life: Duration) -> Result<u64, Unavailable> {
+        match self {
+            Self::Memory(moka) => {
+                let raised = moka
+                    .entry(key.to_owned())
+                    .and_compute_with(async |entry| {
+                        let count = entry.map_or(0, |entry| entry.into_value().count);
+                        Op::Put(Entry { count: count + 1, life })
+                    })
+                    .await;
+                Ok(raised.into_entry().map_or(0, |entry| entry.into_value().count))
+            }
+            Self::Redis(connection) => {
+                // One step, so that no counter is left without an end.
+                const SCRIPT: &str = "local n = redis.call('INCR', KEYS[1]) \
+                    if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return n";
+                let script = redis::Script::new(SCRIPT);
+                let mut call = script.key(key);
+                call.arg(milliseconds(life));
+                Ok(call.invoke_async(&mut connection.clone()).await?)
+            }
+        }
+    }
+
+    /// A mark's or counter's value; 0 if there is none.
+    pub async fn value(&self, key: &str) -> Result<u64, Unavailable> {
+        match self {
+            Self::Memory(moka) => Ok(moka.get(key).await.map_or(0, |entry| entry.count)),
+            Self::Redis(connection) => {
+                let mut command = redis::cmd("GET");
+                command.arg(key);
+                let value: Option<u64> = command.query_async(&mut connection.clone()).await?;
+                Ok(value.unwrap_or(0))
+            }
+        }
+    }
+
+    /// Removes a mark or counter.
+    pub async fn clear(&self, key: &str) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(moka) => {
+                moka.invalidate(key).await;
+                Ok(())
+            }
+            Self::Redis(connection) => {
+                let mut command = redis::cmd("DEL");
+                command.arg(key);
+                Ok(command.query_async(&mut connection.clone()).await?)
+            }
+        }
+    }
+}
+
+fn milliseconds(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+struct Lifetime;
+
+impl Expiry<String, Entry> for Lifetime {
+    fn expire_after_create(&self, _: &String, entry: &Entry, _: std::time::Instant) -> Option<Duration> {
+        Some(entry.life)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &String,
+        entry: &Entry,
+        _: std::time::Instant,
+        left: Option<Duration>,
+    ) -> Option<Duration> {
+        // A counter keeps its end; a mark that is set again starts anew.
+        if entry.count > 1 { left } else { Some(entry.life) }
+    }
+}

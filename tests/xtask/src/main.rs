@@ -1,1 +1,70 @@
-fn main() {}
+//! `cargo xtask`: the chores of this workspace that need more than one cargo command.
+
+mod group;
+mod interruption;
+mod programs;
+mod progress;
+mod servers;
+mod test;
+mod totals;
+
+use std::{env, process::ExitCode};
+
+use interruption::Interruption;
+
+const HELP: &str = "\
+The chores of this workspace that need more than one cargo command.
+
+Usage:
+  cargo xtask test [--] [ARGS...]   Run every test, with real servers behind them.
+  cargo xtask servers               Start the servers alone and keep them running.
+  cargo xtask help                  Show this text.
+
+`test` installs what is missing (with apt-get, where there is one), builds `usher`,
+starts a private PostgreSQL, RabbitMQ and Redis, runs `cargo test --workspace`, stops
+and removes everything that it started, and closes with `N passed, N failed`.
+ARGS go to `cargo test`; with a `--package` among them only that package is tested:
+
+  cargo xtask test -p organisation
+  cargo xtask test -p organisation -- invitations::accept --nocapture
+
+`servers` prints the variables that the tests read, as `export` lines for a shell, and
+runs until Ctrl-C or the end of its standard input. In another terminal, paste the
+lines and run any test again and again without waiting for a broker to start:
+
+  cargo test -p bus
+
+The variables:
+  USHER_TEST_POSTGRES_URL              a superuser; each test creates its own database
+  USHER_TEST_RABBITMQ_URL              the broker; each test uses a virtual host of its own
+  USHER_TEST_RABBITMQ_MANAGEMENT_URL   the broker's HTTP interface, to create virtual hosts
+  USHER_TEST_REDIS_URL                 a server without persistence
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let interruption = match Interruption::listen() {
+        Ok(interruption) => interruption,
+        Err(error) => {
+            progress::say(format_args!("error: {error:#}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = match arguments.as_slice() {
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        ["test", rest @ ..] => test::run(rest, &interruption),
+        ["servers"] => servers::run(&interruption),
+        _ => {
+            eprint!("xtask: there is no such command.\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        progress::say(format_args!("error: {error:#}"));
+        if interruption.happened() { ExitCode::from(130) } else { ExitCode::FAILURE }
+    })
+}

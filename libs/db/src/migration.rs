@@ -1,0 +1,103 @@
+//! Migrations, and those of the outbox and the inbox, which every service with tables has.
+
+use sea_orm::{ConnectionTrait as _, DbErr, Statement, TransactionTrait as _};
+use sea_orm_migration::{MigratorTrait, prelude::*};
+
+use crate::{Database, Engine};
+
+/// Applies what is pending, in one transaction and under a lock of the database: many processes
+/// may call this at once. Answers how many were applied.
+pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<usize, DbErr> {
+    if database.engine() == Engine::Postgres {
+        let schema = database.schema();
+        // Two that create a schema at once may collide in the catalogue: the lock comes first.
+        let tx = database.read().begin().await?;
+        lock(&tx, schema).await?;
+        tx.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await?;
+        tx.commit().await?;
+    }
+    let tx = database.begin().await?;
+    if database.engine() == Engine::Postgres {
+        lock(&tx, database.schema()).await?;
+    }
+    let pending = M::get_pending_migrations(&*tx).await?.len();
+    M::up(&*tx, None).await?;
+    tx.commit().await?;
+    Ok(pending)
+}
+
+/// How many migrations are still to be applied; changes nothing.
+pub async fn pending<M: MigratorTrait>(database: &Database) -> Result<usize, DbErr> {
+    Ok(M::get_pending_migrations_read_only(database.read()).await?.len())
+}
+
+async fn lock(tx: &sea_orm::DatabaseTransaction, schema: &str) -> Result<(), DbErr> {
+    let statement = Statement::from_sql_and_values(
+        tx.get_database_backend(),
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+        [format!("usher-migrate-{schema}").into()],
+    );
+    tx.execute_raw(statement).await.map(|_| ())
+}
+
+/// Creates `outbox` and `inbox`. New tables: it locks nothing that is in use.
+pub struct Messaging;
+
+impl MigrationName for Messaging {
+    fn name(&self) -> &str {
+        "m0001_messaging"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Messaging {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use crate::{inbox::Column as In, outbox::Column as Out};
+        manager
+            .create_table(
+                Table::create()
+                    .table("outbox")
+                    .col(ColumnDef::new(Out::Id).uuid().not_null().primary_key())
+                    .col(ColumnDef::new(Out::RoutingKey).string().not_null())
+                    .col(ColumnDef::new(Out::Subject).uuid().not_null())
+                    .col(ColumnDef::new(Out::Payload).binary().not_null())
+                    .col(ColumnDef::new(Out::Traceparent).string())
+                    .col(ColumnDef::new(Out::CreatedAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(Out::AvailableAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(Out::Attempts).integer().not_null())
+                    .col(ColumnDef::new(Out::Dead).text())
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_index(
+                Index::create()
+                    .name("outbox_due")
+                    .table("outbox")
+                    .col(Out::AvailableAt)
+                    .col(Out::Id)
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_table(
+                Table::create()
+                    .table("inbox")
+                    .col(ColumnDef::new(In::Consumer).string().not_null())
+                    .col(ColumnDef::new(In::EventId).uuid().not_null())
+                    .col(ColumnDef::new(In::HandledAt).timestamp_with_time_zone().not_null())
+                    .primary_key(Index::create().col(In::Consumer).col(In::EventId))
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_index(
+                Index::create()
+                    .name("inbox_handled_at")
+                    .table("inbox")
+                    .col(In::HandledAt)
+                    .to_owned(),
+            )
+            .await
+    }
+}

@@ -1,0 +1,161 @@
+//! The outbox: events are written in the transaction of the change that they tell of, and leave
+//! for the bus after it. An event is removed when the bus has it for certain, so it leaves at
+//! least once.
+
+use kernel::{Duration, Time, Uuid};
+use sea_orm::{
+    ActiveValue::Set, ExprTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    sea_query::{Expr, LockBehavior, LockType},
+};
+
+use crate::{Database, Transaction};
+
+/// An event on its way out.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "outbox")]
+pub struct Model {
+    /// The event's identifier, the same at every attempt.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Such as `organisation.invitation.created.v1`.
+    pub routing_key: String,
+    /// What the event is about.
+    pub subject: Uuid,
+    /// Protobuf.
+    pub payload: Vec<u8>,
+    /// The W3C trace context of the request that caused it.
+    pub traceparent: Option<String>,
+    /// When it happened.
+    pub created_at: DateTimeUtc,
+    /// Not to be claimed before; a claim moves it to the end of its lease.
+    pub available_at: DateTimeUtc,
+    /// How often it was claimed.
+    pub attempts: i32,
+    /// Why it was given up; such rows stay for an operator.
+    pub dead: Option<String>,
+}
+
+/// None.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// An event to be published.
+pub struct Event {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// Such as `organisation.invitation.created.v1`.
+    pub routing_key: &'static str,
+    /// The identifier of what it is about.
+    pub subject: Uuid,
+    /// Protobuf.
+    pub payload: Vec<u8>,
+    /// The W3C trace context.
+    pub traceparent: Option<String>,
+    /// When it happened.
+    pub at: Time,
+}
+
+/// Writes an event into the transaction of its change.
+pub async fn insert(tx: &Transaction, event: Event) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        id: Set(event.id),
+        routing_key: Set(event.routing_key.to_owned()),
+        subject: Set(event.subject),
+        payload: Set(event.payload),
+        traceparent: Set(event.traceparent),
+        created_at: Set(event.at),
+        available_at: Set(event.at),
+        attempts: Set(0),
+        dead: Set(None),
+    };
+    Entity::insert(row).exec_without_returning(&**tx).await?;
+    tx.mark_published();
+    Ok(())
+}
+
+/// Claims up to `limit` events that are due, for the length of `lease`. Several relays share the
+/// work: on PostgreSQL they skip one another's rows, on SQLite they take turns.
+pub async fn claim(
+    database: &Database,
+    now: Time,
+    lease: Duration,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    // Most polls find nothing: do not take SQLite's write lock for them.
+    if limit == 0 || due(now).one(database.read()).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let tx = database.begin().await?;
+    let rows = due(now)
+        .order_by_asc(Column::AvailableAt)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(&*tx)
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::AvailableAt, Expr::value(now + lease))
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+        .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
+        .exec(&*tx)
+        .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|row| Model { attempts: row.attempts + 1, ..row }).collect())
+}
+
+fn due(now: Time) -> Select<Entity> {
+    Entity::find().filter(Column::Dead.is_null()).filter(Column::AvailableAt.lte(now))
+}
+
+/// Removes events that the bus has taken.
+pub async fn finish(database: &Database, ids: &[Uuid]) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .exec(database.read())
+        .await?;
+    Ok(())
+}
+
+/// Puts an event back, to be tried again at `at`.
+pub async fn postpone(database: &Database, id: Uuid, at: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::AvailableAt, Expr::value(at))
+        .filter(Column::Id.eq(id))
+        .exec(database.read())
+        .await?;
+    Ok(())
+}
+
+/// Sets an event aside for good, visibly.
+pub async fn bury(database: &Database, id: Uuid, why: &str) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Dead, Expr::value(why))
+        .filter(Column::Id.eq(id))
+        .exec(database.read())
+        .await?;
+    Ok(())
+}
+
+/// How many events wait, how many were given up, and since when the oldest waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Waiting or in flight.
+    pub waiting: u64,
+    /// Given up.
+    pub dead: u64,
+    /// When the oldest waiting event happened.
+    pub oldest: Option<Time>,
+}
+
+/// Counts the backlog.
+pub async fn backlog(database: &Database) -> Result<Backlog, DbErr> {
+    let waiting = Entity::find().filter(Column::Dead.is_null());
+    let oldest = waiting.clone().order_by_asc(Column::CreatedAt).one(database.read()).await?;
+    Ok(Backlog {
+        waiting: waiting.count(database.read()).await?,
+        dead: Entity::find().filter(Column::Dead.is_not_null()).count(database.read()).await?,
+        oldest: oldest.map(|row| row.created_at),
+    })
+}

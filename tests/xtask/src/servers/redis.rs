@@ -1,0 +1,31 @@
+//! A private Redis that keeps nothing.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use super::{Server, answers};
+use crate::{group::Group, interruption::Interruption};
+
+/// Starts it and waits for its answer to a ping.
+///
+/// # Errors
+///
+/// It ends or does not answer.
+pub fn start(program: &Path, room: &Path, port: u16, interruption: &Interruption) -> Result<Group> {
+    let home = room.join("redis");
+    fs::create_dir(&home)?;
+    let server = Server::start(
+        "redis",
+        Command::new(program)
+            .current_dir(&home)
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(&home),
+        room,
+        Signal::TERM,
+    )?;
+    server.ready_when(interruption, || answers(port, b"PING\r\n", b"+PONG\r\n"))
+}
