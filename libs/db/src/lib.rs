@@ -15,7 +15,8 @@ pub use connect::{Database, DatabaseUrl, Engine};
 pub use page::{Page, PageRequest};
 pub use transaction::Transaction;
 
-use sea_orm::{DbErr, SqlErr};
+pub use sea_orm::DbErr;
+use sea_orm::SqlErr;
 
 /// Whether a write failed because a unique constraint forbids it.
 pub fn is_unique_violation(error: &DbErr) -> bool {

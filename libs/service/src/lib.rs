@@ -1,0 +1,37 @@
+//! What every service is made of: settings, telemetry, verified callers, errors on the wire, peers,
+//! mail transport, and the one way to run.
+//!
+//! A service's `build(&Infra)` answers a [`Module`]; [`run`] serves modules until it is told to
+//! stop. The command, the all-in-one and the tests all go this way.
+
+mod boundary;
+mod caller;
+pub mod deadline;
+mod infra;
+mod keys;
+mod mail;
+mod management;
+mod module;
+mod peers;
+mod publish;
+mod relay;
+mod run;
+mod settings;
+mod status;
+mod telemetry;
+mod token;
+
+pub use caller::{Caller, CallerKind};
+pub use infra::{Infra, revoked_session};
+pub use keys::Keys;
+pub use mail::{Mail, MailError, MailUrl, Mailbox, MailboxEntry};
+pub use module::{Check, Consumer, Module};
+pub use peers::{Auth, Peer, Peers};
+pub use publish::publish;
+pub use run::{Listeners, run, stop_on_signal};
+pub use settings::{Environment, LogFormat, RawSettings, Role, SETTINGS, Setting, Settings};
+pub use status::{internal, invalid, refusal, unavailable};
+pub use telemetry::{Telemetry, current_traceparent};
+pub use token::{Claims, LIFETIME_SECONDS, Signer, VerifyingKey};
+
+pub use bus::{Message, Refusal};

@@ -29,8 +29,12 @@ use crate::{
 ///
 /// A server cannot be found, installed, started or removed, or somebody interrupted.
 pub fn run(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode> {
+    let arguments = match arguments {
+        ["--", rest @ ..] => rest,
+        all => all,
+    };
     let programs = Programs::provide()?;
-    let built = step("cargo build --package usher", || build(interruption))?;
+    let built = step("cargo build", || build(arguments, interruption))?;
     if !built.success() {
         return Ok(exit_code(built));
     }
@@ -48,10 +52,17 @@ pub fn run(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode> 
     Ok(exit_code(status))
 }
 
-/// The end-to-end tests run the binary, and cargo does not build another package's binary for them.
-fn build(interruption: &Interruption) -> Result<ExitStatus> {
-    Group::start("cargo", cargo().args(["build", "--package", "usher"]), Signal::TERM)?
-        .wait(interruption)
+/// Builds the binary, which the end-to-end tests run and cargo would not build for them.
+///
+/// For the whole workspace the tests are built along with it: alone, it would be built with fewer
+/// features of the dependencies, and all of them a second time for the tests.
+fn build(arguments: &[&str], interruption: &Interruption) -> Result<ExitStatus> {
+    let targets: &[&str] = if chooses_packages(arguments) {
+        &["--package", "usher"]
+    } else {
+        &["--workspace", "--tests", "--bin", "usher"]
+    };
+    Group::start("cargo", cargo().arg("build").args(targets), Signal::TERM)?.wait(interruption)
 }
 
 fn test(
@@ -78,22 +89,19 @@ fn test(
 
 /// `cargo test` for the whole workspace, unless the caller chose packages.
 fn test_arguments<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let arguments = match arguments {
-        ["--", rest @ ..] => rest,
-        all => all,
-    };
-    let for_cargo = arguments.split(|argument| *argument == "--").next();
-    let chooses = for_cargo.into_iter().flatten().any(|argument| {
-        argument.starts_with("-p")
-            || argument.starts_with("--package")
-            || *argument == "--workspace"
-    });
     let mut all = vec!["test", "--no-fail-fast"];
-    if !chooses {
+    if !chooses_packages(arguments) {
         all.push("--workspace");
     }
     all.extend(arguments);
     all
+}
+
+fn chooses_packages(arguments: &[&str]) -> bool {
+    let mut for_cargo = arguments.iter().take_while(|argument| **argument != "--");
+    for_cargo.any(|argument| {
+        ["-p", "--package", "--workspace"].iter().any(|flag| argument.starts_with(flag))
+    })
 }
 
 /// Cargo as a person would have called it: what `cargo run` set for this program is taken out
@@ -136,11 +144,11 @@ mod tests {
     fn the_whole_workspace_is_tested_unless_packages_are_chosen() {
         assert_eq!(test_arguments(&[]), ["test", "--no-fail-fast", "--workspace"]);
         assert_eq!(
-            test_arguments(&["--", "-p", "bus", "--", "-p"]),
+            test_arguments(&["-p", "bus", "--", "-p"]),
             ["test", "--no-fail-fast", "-p", "bus", "--", "-p"]
         );
         assert_eq!(
-            test_arguments(&["--", "--", "-p"]),
+            test_arguments(&["--", "-p"]),
             ["test", "--no-fail-fast", "--workspace", "--", "-p"]
         );
     }

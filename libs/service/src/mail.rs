@@ -1,0 +1,182 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kernel::{Clock, Malformed, Time, Uuid};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    transport::smtp::{self, PoolConfig},
+};
+use mail_parser::MessageParser;
+use serde::Serialize;
+
+/// Where mail goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailUrl {
+    /// `smtp://` (with `?tls=required` or `?tls=opportunistic`) or `smtps://`.
+    Smtp(String),
+    /// `mailbox:DIRECTORY`, for people to read in a browser. Embedded.
+    Mailbox(PathBuf),
+}
+
+impl MailUrl {
+    /// Parses a setting.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        const EXPECTED: Malformed =
+            Malformed("smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY");
+        if let Some(directory) = text.strip_prefix("mailbox:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Mailbox(directory.into()));
+        }
+        match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
+            Ok(_) => Ok(Self::Smtp(text.to_owned())),
+            Err(_) => Err(EXPECTED),
+        }
+    }
+}
+
+/// The mail transport.
+#[derive(Clone)]
+pub enum Mail {
+    /// A mail server.
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// A folder that a browser can read.
+    Mailbox(Mailbox),
+}
+
+/// Why a mail was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The server is away, or asks to try again (4xx).
+    #[error("delayed: {0}")]
+    Delayed(String),
+    /// The server refuses this mail for good (5xx).
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+impl Mail {
+    /// Opens the transport. A server is connected when there is something to send; at most eight
+    /// connections, each answer bounded at 30 s.
+    pub fn open(url: &MailUrl, clock: &Clock) -> anyhow::Result<Self> {
+        Ok(match url {
+            MailUrl::Smtp(url) => Self::Smtp(
+                AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?
+                    .timeout(Some(Duration::from_secs(30)))
+                    .pool_config(PoolConfig::new().max_size(8))
+                    .build(),
+            ),
+            MailUrl::Mailbox(directory) => Self::Mailbox(Mailbox::open(directory, clock.clone())?),
+        })
+    }
+
+    /// Hands a mail over; `Ok` means that the server is now responsible for it.
+    pub async fn send(&self, mail: Message) -> Result<(), MailError> {
+        match self {
+            Self::Smtp(transport) => transport.send(mail).await.map(|_| ()).map_err(classify),
+            Self::Mailbox(mailbox) => {
+                mailbox.keep(&mail).map_err(|error| MailError::Delayed(error.to_string()))
+            }
+        }
+    }
+}
+
+fn classify(error: smtp::Error) -> MailError {
+    if error.is_permanent() {
+        MailError::Refused(error.to_string())
+    } else {
+        MailError::Delayed(error.to_string())
+    }
+}
+
+/// Mails as files in a folder, the newest thousand.
+#[derive(Clone)]
+pub struct Mailbox {
+    directory: PathBuf,
+    clock: Clock,
+    writing: Arc<Mutex<()>>,
+}
+
+const KEPT: usize = 1_000;
+
+/// A mail as a reader sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct MailboxEntry {
+    /// Names the mail in this mailbox.
+    pub id: String,
+    /// The recipient's address.
+    pub to: String,
+    /// The sender's address.
+    pub from: String,
+    /// Decoded.
+    pub subject: String,
+    /// The plain-text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+    /// When the mailbox took it.
+    pub received_at: Time,
+}
+
+impl Mailbox {
+    fn open(directory: &Path, clock: Clock) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        Ok(Self { directory: directory.to_owned(), clock, writing: Arc::default() })
+    }
+
+    fn keep(&self, mail: &Message) -> std::io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = self.clock.new_id();
+        // Written beside and moved, so that a reader never sees half a mail.
+        let half = self.directory.join(format!("{id}.half"));
+        std::fs::write(&half, mail.formatted())?;
+        std::fs::rename(half, self.directory.join(format!("{id}.eml")))?;
+        let mails = self.mails()?;
+        for id in mails.iter().rev().skip(KEPT) {
+            std::fs::remove_file(self.directory.join(format!("{id}.eml")))?;
+        }
+        Ok(())
+    }
+
+    /// The mails, newest first, of one recipient or all; at most `limit`.
+    pub fn list(&self, to: Option<&str>, limit: usize) -> std::io::Result<Vec<MailboxEntry>> {
+        let mails = self.mails()?;
+        let entries = mails.iter().rev().filter_map(|id| self.read(*id));
+        Ok(entries.filter(|mail| to.is_none_or(|to| mail.to == to)).take(limit).collect())
+    }
+
+    /// One mail.
+    pub fn read(&self, id: Uuid) -> Option<MailboxEntry> {
+        let raw = std::fs::read(self.directory.join(format!("{id}.eml"))).ok()?;
+        let mail = MessageParser::default().parse(&raw)?;
+        let address = |address: Option<&mail_parser::Address<'_>>| {
+            let first = address.and_then(|address| address.first());
+            first.and_then(|first| first.address()).unwrap_or_default().to_owned()
+        };
+        let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+        Some(MailboxEntry {
+            id: id.to_string(),
+            to: address(mail.to()),
+            from: address(mail.from()),
+            subject: mail.subject().unwrap_or_default().to_owned(),
+            text: mail.body_text(0).unwrap_or_default().into_owned(),
+            html: mail.body_html(0).unwrap_or_default().into_owned(),
+            received_at: Time::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)?,
+        })
+    }
+
+    /// The identifiers, oldest first (they are UUIDv7).
+    fn mails(&self) -> std::io::Result<Vec<Uuid>> {
+        let mut ids = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if path.extension().is_some_and(|extension| extension == "eml") {
+                ids.extend(stem.and_then(|stem| Uuid::parse_str(stem).ok()));
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}

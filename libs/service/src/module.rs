@@ -1,0 +1,121 @@
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bus::{Handler, Message, Queue, Refusal};
+use db::Database;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+use tonic::service::Routes;
+use tracing::Instrument as _;
+
+use crate::{
+    deadline,
+    telemetry::{self, Instruments, label},
+};
+
+/// A condition of readiness: `Err` says what is missing.
+pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// A service, ready to be run: what `build(&Infra)` answers.
+pub struct Module {
+    /// The service's name.
+    pub name: &'static str,
+    /// Its gRPC services, if it has any.
+    pub grpc: Option<Routes>,
+    /// Its RPCs that need no token, as `/package.Service/Method`.
+    pub public: &'static [&'static str],
+    /// Its pages and REST endpoints, if it has any.
+    pub http: Option<axum::Router>,
+    /// What it listens to on the bus.
+    pub consumers: Vec<Consumer>,
+    /// Its tables, whose outbox is relayed.
+    pub database: Option<Database>,
+    /// What must hold before it is ready, beyond its database answering.
+    pub ready: Vec<Check>,
+}
+
+impl Module {
+    /// A module with nothing in it yet.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            grpc: None,
+            public: &[],
+            http: None,
+            consumers: Vec::new(),
+            database: None,
+            ready: Vec::new(),
+        }
+    }
+}
+
+/// What a service does with the messages of a queue.
+pub struct Consumer {
+    /// The queue.
+    pub queue: Queue,
+    handler: Handler,
+}
+
+/// What handling one message may take; well below the outbox's lease and the broker's patience.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+impl Consumer {
+    /// A consumer whose `handle` goes on with the message's trace, has a deadline and is measured.
+    pub fn new<F, W>(queue: Queue, handle: F) -> Self
+    where
+        F: Fn(Message) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        let parts = Arc::new((handle, Instruments::new()));
+        let handler: Handler = Arc::new(move |message| {
+            let parts = parts.clone();
+            Box::pin(async move { observe(queue, &parts.0, &parts.1, message).await })
+        });
+        Self { queue, handler }
+    }
+
+    pub(crate) fn handler(&self) -> Handler {
+        self.handler.clone()
+    }
+}
+
+async fn observe<F, W>(
+    queue: Queue,
+    handle: &F,
+    instruments: &Instruments,
+    message: Message,
+) -> Result<(), Refusal>
+where
+    F: Fn(Message) -> W,
+    W: Future<Output = Result<(), Refusal>>,
+{
+    let span = tracing::info_span!(
+        "consume",
+        otel.name = queue.name,
+        otel.kind = "consumer",
+        queue = queue.name,
+        event = message.routing_key,
+        event_id = %message.id,
+        attempt = message.attempt,
+        trace_id = tracing::field::Empty,
+    );
+    telemetry::continue_trace(&span, message.traceparent.as_deref());
+    let begun = Instant::now();
+    let work = deadline::within(PATIENCE, handle(message)).instrument(span.clone());
+    let outcome = match work.await {
+        Some(outcome) => outcome,
+        None => Err(Refusal::Retry("handling took longer than 45 s".to_owned())),
+    };
+    let word = match &outcome {
+        Ok(()) => "handled",
+        Err(Refusal::Retry(_)) => "retried",
+        Err(Refusal::Reject(_)) => "rejected",
+    };
+    let labels = [label("queue", queue.name), label("outcome", word)];
+    instruments.consumed.add(1, &labels);
+    instruments.handling.record(begun.elapsed().as_secs_f64(), &labels[..1]);
+    span.in_scope(|| match &outcome {
+        Ok(()) => tracing::info!("handled"),
+        Err(refusal) => tracing::warn!(%refusal, "not handled"),
+    });
+    outcome
+}

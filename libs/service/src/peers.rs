@@ -1,0 +1,140 @@
+use std::{sync::Arc, time::Duration};
+
+use api::identity::v1::{
+    IssueServiceTokenRequest, service_account_service_client::ServiceAccountServiceClient,
+};
+use kernel::{Clock, Time};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use crate::{Settings, deadline, telemetry};
+
+/// A connection to another service, the same embedded and in production. What it sends carries the
+/// trace, the deadline and the authorisation.
+pub type Peer = InterceptedService<Channel, Outgoing>;
+
+/// The other services, and this service's own account.
+#[derive(Clone)]
+pub struct Peers {
+    identity: Channel,
+    organisation: Channel,
+    notification: Channel,
+    account: Arc<Account>,
+}
+
+struct Account {
+    name: &'static str,
+    secret: SecretString,
+    clock: Clock,
+    token: Mutex<Option<(Auth, Time)>>,
+}
+
+/// In whose name a call is made.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Nobody's.
+    Anonymous,
+    /// That of the token's owner.
+    Bearer(Arc<str>),
+}
+
+impl Peers {
+    /// Peers at the configured addresses, connected on first use; `name` and `secret` are those of
+    /// this service's account.
+    pub(crate) fn new(
+        settings: &Settings,
+        clock: Clock,
+        name: &'static str,
+        secret: SecretString,
+    ) -> anyhow::Result<Self> {
+        let account = Arc::new(Account { name, secret, clock, token: Mutex::default() });
+        Ok(Self {
+            identity: channel(&settings.identity_url)?,
+            organisation: channel(&settings.organisation_url)?,
+            notification: channel(&settings.notification_url)?,
+            account,
+        })
+    }
+
+    /// The identity service.
+    pub fn identity(&self, auth: Auth) -> Peer {
+        InterceptedService::new(self.identity.clone(), Outgoing(auth))
+    }
+
+    /// The organisation service.
+    pub fn organisation(&self, auth: Auth) -> Peer {
+        InterceptedService::new(self.organisation.clone(), Outgoing(auth))
+    }
+
+    /// The notification service.
+    pub fn notification(&self, auth: Auth) -> Peer {
+        InterceptedService::new(self.notification.clone(), Outgoing(auth))
+    }
+
+    /// The right to call in this service's own name; its token is kept for most of its life.
+    pub async fn own(&self) -> Result<Auth, Status> {
+        let account = &self.account;
+        let mut token = account.token.lock().await;
+        let now = account.clock.now();
+        if let Some((auth, until)) = &*token
+            && now < *until
+        {
+            return Ok(auth.clone());
+        }
+        let mut client = ServiceAccountServiceClient::new(self.identity(Auth::Anonymous));
+        let request = IssueServiceTokenRequest {
+            name: account.name.to_owned(),
+            secret: account.secret.expose_secret().to_owned(),
+        };
+        let answer = client.issue_service_token(request).await?.into_inner();
+        let seconds = answer.expires_in.map_or(0, |life| life.seconds);
+        let auth = Auth::Bearer(answer.access_token.into());
+        *token = Some((auth.clone(), now + kernel::Duration::seconds(seconds * 4 / 5)));
+        Ok(auth)
+    }
+}
+
+fn channel(url: &str) -> anyhow::Result<Channel> {
+    let endpoint = Endpoint::from_shared(url.to_owned())?
+        .connect_timeout(Duration::from_secs(2))
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true);
+    Ok(endpoint.connect_lazy())
+}
+
+/// Adds trace, deadline and authorisation to each call.
+#[derive(Clone)]
+pub struct Outgoing(Auth);
+
+/// What a call may take that is not part of another.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Interceptor for Outgoing {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let left = deadline::remaining().unwrap_or(PATIENCE);
+        if left.is_zero() {
+            return Err(Status::deadline_exceeded("no time is left for this call"));
+        }
+        request.set_timeout(left);
+        let metadata = request.metadata_mut();
+        if let Some(traceparent) = telemetry::current_traceparent()
+            && let Ok(value) = MetadataValue::try_from(traceparent)
+        {
+            metadata.insert("traceparent", value);
+        }
+        if let Auth::Bearer(token) = &self.0
+            && let Ok(mut value) = MetadataValue::try_from(format!("Bearer {token}"))
+        {
+            value.set_sensitive(true);
+            metadata.insert("authorization", value);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,511 @@
+//! Settings: one name in file, environment and flag; every wrong one is named with its expected
+//! form before anything starts.
+
+mod table;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use bus::BusUrl;
+use cache::CacheUrl;
+use db::DatabaseUrl;
+use kernel::EmailAddress;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::MailUrl;
+pub use table::{SETTINGS, Setting};
+
+/// Which process the settings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `usher up`: everything in one process.
+    AllInOne,
+    /// `usher migrate`.
+    Migrate,
+    /// `usher serve identity`.
+    Identity,
+    /// `usher serve organisation`.
+    Organisation,
+    /// `usher serve notification`.
+    Notification,
+    /// `usher serve mailer`.
+    Mailer,
+    /// `usher serve gateway`.
+    Gateway,
+}
+
+impl Role {
+    /// The service's name, which is also its account's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllInOne => "usher",
+            Self::Migrate => "migrate",
+            Self::Identity => "identity",
+            Self::Organisation => "organisation",
+            Self::Notification => "notification",
+            Self::Mailer => "mailer",
+            Self::Gateway => "gateway",
+        }
+    }
+
+    fn default_ports(self) -> (u16, u16) {
+        match self {
+            Self::Identity => (50051, 9464),
+            Self::Organisation => (50052, 9465),
+            Self::Notification => (50053, 9466),
+            Self::Mailer => (0, 9467),
+            Self::Gateway => (8080, 9468),
+            Self::AllInOne | Self::Migrate => (8080, 9464),
+        }
+    }
+
+    fn reads(self, setting: &Setting) -> bool {
+        match self {
+            Self::AllInOne => true,
+            Self::Migrate => {
+                ["database_url", "database_pool", "log_format", "log_filter"].contains(&setting.name)
+            }
+            role => setting.read_by.contains(&role),
+        }
+    }
+}
+
+/// How careful to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Refuses embedded parts unless told so by name.
+    Production,
+    /// Takes whatever is configured.
+    Development,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For programs.
+    Json,
+}
+
+/// Settings as they were found, by name.
+#[derive(Clone, Default)]
+pub struct RawSettings(BTreeMap<String, Found>);
+
+#[derive(Clone)]
+struct Found {
+    text: String,
+    /// `USHER_BUS_URL` or the file's line, to name it in an error.
+    place: String,
+}
+
+impl RawSettings {
+    /// Reads the environment (`USHER_…`, and `USHER_…_FILE` for secrets) over the optional file.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let mut raw = Self::default();
+        let mut wrong = Vec::new();
+        if let Some(file) = file {
+            raw.read_file(file, &mut wrong);
+        }
+        raw.read_environment(std::env::vars(), &mut wrong);
+        if wrong.is_empty() { Ok(raw) } else { Err(SettingsError(wrong)) }
+    }
+
+    /// Sets a value as a flag of the command does: over file and environment.
+    pub fn set(&mut self, name: &str, value: impl fmt::Display) {
+        self.put(name.to_owned(), value.to_string(), format!("--{}", name.replace('_', "-")));
+    }
+
+    /// Sets a value unless there is one.
+    pub fn set_default(&mut self, name: &str, value: impl fmt::Display) {
+        if !self.0.contains_key(name) {
+            self.set(name, value);
+        }
+    }
+
+    fn put(&mut self, name: String, text: String, place: String) {
+        self.0.insert(name, Found { text, place });
+    }
+
+    fn read_file(&mut self, file: &Path, wrong: &mut Vec<String>) {
+        let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        let table = read.and_then(|text| toml::Table::from_str(&text).map_err(|e| e.to_string()));
+        let table = match table {
+            Ok(table) => table,
+            Err(error) => return wrong.push(format!("{}: {error}", file.display())),
+        };
+        for (name, value) in table {
+            let place = format!("{name} in {}", file.display());
+            match value {
+                toml::Value::String(text) => self.put(name, text, place),
+                toml::Value::Integer(number) => self.put(name, number.to_string(), place),
+                _ => wrong.push(format!("{place}: expected a text or a whole number")),
+            }
+        }
+    }
+
+    fn read_environment(
+        &mut self,
+        variables: impl Iterator<Item = (String, String)>,
+        wrong: &mut Vec<String>,
+    ) {
+        for (variable, value) in variables {
+            let Some(name) = variable.strip_prefix("USHER_").map(str::to_lowercase) else {
+                continue;
+            };
+            // The tests' own variables.
+            if name.starts_with("test_") {
+                continue;
+            }
+            let file_of = name.strip_suffix("_file").filter(|name| {
+                SETTINGS.iter().any(|setting| setting.secret && setting.name == *name)
+            });
+            match file_of {
+                Some(name) => match std::fs::read_to_string(&value) {
+                    Ok(text) => self.put(name.to_owned(), text.trim().to_owned(), variable),
+                    Err(error) => wrong.push(format!("{variable}: {value}: {error}")),
+                },
+                None => self.put(name, value, variable),
+            }
+        }
+    }
+}
+
+/// What is wrong with the settings, all at once.
+#[derive(Debug)]
+pub struct SettingsError(Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings are not right:")?;
+        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Settings, parsed.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "documented once, in the table of settings")]
+pub struct Settings {
+    pub role: Role,
+    pub environment: Environment,
+    pub database_url: DatabaseUrl,
+    pub bus_url: BusUrl,
+    pub cache_url: CacheUrl,
+    pub smtp_url: MailUrl,
+    pub mail_from: EmailAddress,
+    pub public_url: String,
+    pub listen: SocketAddr,
+    pub management_listen: SocketAddr,
+    pub identity_url: String,
+    pub organisation_url: String,
+    pub notification_url: String,
+    pub secret_key: SecretString,
+    pub service_secret: SecretString,
+    pub service_secrets: Vec<(String, SecretString)>,
+    pub owner_email: EmailAddress,
+    pub owner_password: Option<SecretString>,
+    pub log_format: LogFormat,
+    pub log_filter: String,
+    pub otlp_endpoint: Option<String>,
+    pub database_pool: u32,
+    pub hashing_permits: usize,
+    pub rpc_timeout: Duration,
+    pub concurrent_streams: u32,
+    pub message_bytes: usize,
+    pub body_bytes: usize,
+    pub relay_window: u64,
+    pub organisation_depth: u32,
+    pub invitation_hours: i64,
+}
+
+impl Settings {
+    /// Parses what was found, for one role. Settings of other roles may be present: one file can
+    /// serve a whole platform.
+    pub fn parse(raw: &RawSettings, role: Role) -> Result<Self, SettingsError> {
+        let mut reader = Reader { raw, role, wrong: Vec::new() };
+        reader.reject_unknown();
+        let (port, management) = role.default_ports();
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let settings = Self {
+            role,
+            environment: reader.read("environment", parse_environment, Environment::Production),
+            database_url: reader.needed("database_url", DatabaseUrl::parse, unset_database()),
+            bus_url: reader.needed("bus_url", BusUrl::parse, BusUrl::Memory),
+            cache_url: reader.needed("cache_url", CacheUrl::parse, CacheUrl::Memory),
+            smtp_url: reader.needed("smtp_url", MailUrl::parse, MailUrl::Mailbox(PathBuf::new())),
+            mail_from: reader.email("mail_from"),
+            public_url: reader.read("public_url", parse_origin, "http://127.0.0.1:8080".into()),
+            listen: reader.read("listen", SocketAddr::from_str, local(port)),
+            management_listen: reader.read(
+                "management_listen",
+                SocketAddr::from_str,
+                local(management),
+            ),
+            identity_url: reader.peer("identity_url", Role::Identity),
+            organisation_url: reader.peer("organisation_url", Role::Organisation),
+            notification_url: reader.peer("notification_url", Role::Notification),
+            secret_key: reader.needed("secret_key", parse_secret, SecretString::default()),
+            service_secret: reader.account_secret(),
+            service_secrets: reader.needed("service_secrets", parse_secrets, Vec::new()),
+            owner_email: reader.email("owner_email"),
+            owner_password: reader.read("owner_password", parse_password, None),
+            log_format: reader.read("log_format", parse_log_format, LogFormat::Pretty),
+            log_filter: reader.read("log_filter", parse_filter, "info".to_owned()),
+            otlp_endpoint: reader.read("otlp_endpoint", |text| parse_origin(text).map(Some), None),
+            database_pool: reader.number("database_pool", 1, 500),
+            hashing_permits: reader.number("hashing_permits", 1, 64),
+            rpc_timeout: Duration::from_secs(reader.number("rpc_timeout_seconds", 1, 60)),
+            concurrent_streams: reader.number("concurrent_streams", 1, 10_000),
+            message_bytes: reader.number("message_bytes", 1_024, 16_777_216),
+            body_bytes: reader.number("body_bytes", 1_024, 16_777_216),
+            relay_window: reader.number("relay_window", 1, 5_000),
+            organisation_depth: reader.number("organisation_depth", 1, 8),
+            invitation_hours: reader.number("invitation_hours", 1, 720),
+        };
+        let allowed = reader.read("allow_embedded", parse_parts, Vec::new());
+        settings.refuse_embedded(&allowed, &mut reader);
+        if reader.wrong.is_empty() { Ok(settings) } else { Err(SettingsError(reader.wrong)) }
+    }
+
+    /// Mail is never dropped silently, and data never kept by accident where nobody backs it up.
+    fn refuse_embedded(&self, allowed: &[String], reader: &mut Reader<'_>) {
+        if self.environment == Environment::Development {
+            return;
+        }
+        let parts = [
+            ("database_url", "database", matches!(self.database_url, DatabaseUrl::Sqlite(_))),
+            ("bus_url", "bus", self.bus_url == BusUrl::Memory),
+            ("cache_url", "cache", self.cache_url == CacheUrl::Memory),
+            ("smtp_url", "mail", matches!(self.smtp_url, MailUrl::Mailbox(_))),
+        ];
+        for (name, part, is_embedded) in parts {
+            let set = reader.raw.0.contains_key(name);
+            if set && is_embedded && reader.reads(name) && !allowed.iter().any(|a| a == part) {
+                reader.wrong.push(format!(
+                    "{}: production refuses an embedded {part}; expected a server, or \
+                     USHER_ALLOW_EMBEDDED={part}, or USHER_ENVIRONMENT=development",
+                    reader.place(name)
+                ));
+            }
+        }
+    }
+}
+
+fn unset_database() -> DatabaseUrl {
+    DatabaseUrl::Sqlite(PathBuf::new())
+}
+
+struct Reader<'a> {
+    raw: &'a RawSettings,
+    role: Role,
+    wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn setting(name: &str) -> &'static Setting {
+        SETTINGS.iter().find(|setting| setting.name == name).unwrap_or(&SETTINGS[0])
+    }
+
+    fn reads(&self, name: &str) -> bool {
+        self.role.reads(Self::setting(name))
+    }
+
+    fn place(&self, name: &str) -> String {
+        let variable = || format!("USHER_{}", name.to_uppercase());
+        self.raw.0.get(name).map_or_else(variable, |found| found.place.clone())
+    }
+
+    fn reject_unknown(&mut self) {
+        for (name, found) in &self.raw.0 {
+            if !SETTINGS.iter().any(|setting| setting.name == name) {
+                self.wrong.push(format!("{}: there is no such setting", found.place));
+            }
+        }
+    }
+
+    /// Parses a setting that may be left out.
+    fn read<T, E>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>, default: T) -> T {
+        let found = self.raw.0.get(name).filter(|found| !found.text.is_empty());
+        let (Some(found), true) = (found, self.reads(name)) else {
+            return default;
+        };
+        parse(&found.text).unwrap_or_else(|_| {
+            // The value is not repeated: it may be a secret.
+            self.wrong.push(format!("{}: expected {}", found.place, Self::setting(name).expected));
+            default
+        })
+    }
+
+    /// Parses a setting that whoever reads it needs.
+    fn needed<T, E>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>, unset: T) -> T {
+        if self.reads(name) && self.raw.0.get(name).is_none_or(|found| found.text.is_empty()) {
+            let expected = Self::setting(name).expected;
+            self.wrong.push(format!("{}: missing; expected {expected}", self.place(name)));
+            return unset;
+        }
+        self.read(name, parse, unset)
+    }
+
+    fn account_secret(&mut self) -> SecretString {
+        // The all-in-one takes every account's secret from `service_secrets`.
+        if self.role == Role::AllInOne {
+            return SecretString::default();
+        }
+        self.needed("service_secret", parse_secret, SecretString::default())
+    }
+
+    fn email(&mut self, name: &str) -> EmailAddress {
+        // The table's defaults are addresses: the fallback is never taken.
+        let default = EmailAddress::parse(Self::setting(name).default)
+            .unwrap_or_else(|_| unreachable!("the default of {name} is an address"));
+        self.read(name, EmailAddress::parse, default)
+    }
+
+    fn peer(&mut self, name: &str, role: Role) -> String {
+        self.read(name, parse_origin, format!("http://127.0.0.1:{}", role.default_ports().0))
+    }
+
+    fn number<T: FromStr + TryFrom<u64> + Default>(&mut self, name: &str, from: u64, to: u64) -> T {
+        let parse = |text: &str| match text.parse::<u64>() {
+            Ok(number) if (from..=to).contains(&number) => T::try_from(number).map_err(|_| ()),
+            _ => Err(()),
+        };
+        let default = parse(Self::setting(name).default).unwrap_or_default();
+        self.read(name, parse, default)
+    }
+}
+
+fn parse_environment(text: &str) -> Result<Environment, ()> {
+    match text {
+        "production" => Ok(Environment::Production),
+        "development" => Ok(Environment::Development),
+        _ => Err(()),
+    }
+}
+
+fn parse_log_format(text: &str) -> Result<LogFormat, ()> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(()),
+    }
+}
+
+fn parse_filter(text: &str) -> Result<String, ()> {
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| ())
+}
+
+/// `http://host:port` without a path, as it is written.
+fn parse_origin(text: &str) -> Result<String, ()> {
+    let url = url::Url::parse(text).map_err(|_| ())?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty();
+    if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
+}
+
+fn parse_secret(text: &str) -> Result<SecretString, ()> {
+    if text.len() < 32 { Err(()) } else { Ok(SecretString::from(text)) }
+}
+
+fn parse_secrets(text: &str) -> Result<Vec<(String, SecretString)>, ()> {
+    let pair = |pair: &str| {
+        let (name, secret) = pair.trim().split_once('=').ok_or(())?;
+        Ok((name.to_owned(), parse_secret(secret)?))
+    };
+    text.split(',').map(pair).collect()
+}
+
+fn parse_password(text: &str) -> Result<Option<SecretString>, ()> {
+    let secret = SecretString::from(text);
+    let length = secret.expose_secret().chars().count();
+    if (15..=128).contains(&length) { Ok(Some(secret)) } else { Err(()) }
+}
+
+fn parse_parts(text: &str) -> Result<Vec<String>, ()> {
+    text.split(',')
+        .map(|part| match part.trim() {
+            part @ ("database" | "bus" | "cache" | "mail") => Ok(part.to_owned()),
+            _ => Err(()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(pairs: &[(&str, &str)]) -> RawSettings {
+        let mut raw = RawSettings::default();
+        let mut wrong = Vec::new();
+        raw.read_environment(
+            pairs.iter().map(|(name, value)| (format!("USHER_{name}"), (*value).to_owned())),
+            &mut wrong,
+        );
+        assert!(wrong.is_empty());
+        raw
+    }
+
+    fn refusal(pairs: &[(&str, &str)], role: Role) -> String {
+        Settings::parse(&raw(pairs), role).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_at_once_with_its_expected_form() {
+        let text = refusal(
+            &[("BUS_URL", "http://rabbit"), ("LOG_FORMAT", "xml"), ("DATABSE_URL", "x")],
+            Role::Mailer,
+        );
+        for part in [
+            "USHER_BUS_URL: expected amqp://",
+            "USHER_LOG_FORMAT: expected pretty or json",
+            "USHER_DATABSE_URL: there is no such setting",
+            "USHER_SMTP_URL: missing; expected smtp://",
+            "USHER_SERVICE_SECRET: missing",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+        assert!(!text.contains("DATABASE_URL: missing"), "the mailer has no tables: {text}");
+    }
+
+    #[test]
+    fn production_refuses_an_embedded_part_unless_told_by_name() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let mut pairs = vec![
+            ("BUS_URL", "memory:"),
+            ("CACHE_URL", "redis://127.0.0.1"),
+            ("SMTP_URL", "smtp://127.0.0.1:25"),
+            ("SERVICE_SECRET", secret),
+        ];
+        assert!(refusal(&pairs, Role::Mailer).contains("refuses an embedded bus"));
+        pairs.push(("ALLOW_EMBEDDED", "bus"));
+        assert!(Settings::parse(&raw(&pairs), Role::Mailer).is_ok());
+        pairs.pop();
+        pairs.push(("ENVIRONMENT", "development"));
+        assert!(Settings::parse(&raw(&pairs), Role::Mailer).is_ok());
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_and_is_not_repeated_in_an_error() {
+        let file = std::env::temp_dir().join(format!("usher-secret-{}", std::process::id()));
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let text = refusal(
+            &[("SERVICE_SECRET_FILE", file.to_str().unwrap()), ("CACHE_URL", "redis://x")],
+            Role::Gateway,
+        );
+        std::fs::remove_file(&file).unwrap();
+        assert!(text.contains("USHER_SERVICE_SECRET_FILE: expected at least 32"), "{text}");
+        assert!(!text.contains("hunter2"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Every setting, once: the list that `--help`, the README and the reader share.
+
+use super::Role;
+
+/// One setting.
+pub struct Setting {
+    /// In the file as it stands; in the environment as `USHER_` and upper case.
+    pub name: &'static str,
+    /// Its form, as a phrase.
+    pub expected: &'static str,
+    /// What holds when it is left out; empty if nothing.
+    pub default: &'static str,
+    /// Who reads it.
+    pub read_by: &'static [Role],
+    /// What it does.
+    pub about: &'static str,
+    /// Whether `USHER_…_FILE` may name a file that holds it, and it is never printed.
+    pub secret: bool,
+}
+
+use Role::{Gateway, Identity, Mailer, Notification, Organisation};
+
+const ALL: &[Role] = &[Identity, Organisation, Notification, Mailer, Gateway];
+const STORING: &[Role] = &[Identity, Organisation, Notification];
+
+const fn plain(
+    name: &'static str,
+    expected: &'static str,
+    default: &'static str,
+    read_by: &'static [Role],
+    about: &'static str,
+) -> Setting {
+    Setting { name, expected, default, read_by, about, secret: false }
+}
+
+const fn secret(
+    name: &'static str,
+    expected: &'static str,
+    default: &'static str,
+    read_by: &'static [Role],
+    about: &'static str,
+) -> Setting {
+    Setting { name, expected, default, read_by, about, secret: true }
+}
+
+/// Every setting.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    plain("environment", "production or development", "production", ALL, "Production refuses embedded parts"),
+    plain("allow_embedded", "a comma-separated list of database, bus, cache, mail", "", ALL, "Embedded parts that production may use all the same"),
+    secret("database_url", "postgres://USER:PASSWORD@HOST/DATABASE or sqlite:DIRECTORY", "", STORING, "Each service takes the schema (or file) of its own name"),
+    secret("bus_url", "amqp://USER:PASSWORD@HOST/VHOST, amqps://… or memory:", "", &[Identity, Organisation, Notification, Mailer], "The message broker"),
+    secret("cache_url", "redis://USER:PASSWORD@HOST/DB, rediss://… or memory:", "", ALL, "The cache"),
+    secret("smtp_url", "smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY", "", &[Mailer], "The mail server, or a mailbox that a browser can read"),
+    plain("mail_from", "a mail address such as usher@example.com", "usher@localhost.localdomain", &[Mailer], "The sender of every mail"),
+    plain("public_url", "http://HOST or https://HOST, without a path", "http://127.0.0.1:8080", &[Organisation, Gateway], "Where people reach the gateway: links in mails start with it"),
+    plain("listen", "ADDRESS:PORT", "127.0.0.1 and 50051 identity, 50052 organisation, 50053 notification, 8080 gateway", ALL, "Where the service listens"),
+    plain("management_listen", "ADDRESS:PORT", "127.0.0.1 and 9464 identity, 9465 organisation, 9466 notification, 9467 mailer, 9468 gateway", ALL, "/livez, /readyz and /metrics in plain HTTP"),
+    plain("identity_url", "http://HOST:PORT", "http://127.0.0.1:50051", ALL, "The identity service"),
+    plain("organisation_url", "http://HOST:PORT", "http://127.0.0.1:50052", ALL, "The organisation service"),
+    plain("notification_url", "http://HOST:PORT", "http://127.0.0.1:50053", ALL, "The notification service"),
+    secret("secret_key", "at least 32 characters", "", &[Identity, Organisation], "Signs access and refresh tokens (identity), seals links (organisation); each service its own"),
+    secret("service_secret", "at least 32 characters", "", &[Organisation, Notification, Mailer, Gateway], "The secret of this service's account"),
+    secret("service_secrets", "NAME=SECRET pairs with commas between, a secret of at least 32 characters", "", &[Identity], "The secrets of the accounts organisation, notification, mailer and gateway"),
+    plain("owner_email", "a mail address such as ada@example.com", "owner@usher.localhost.localdomain", &[Identity], "The platform owner, created at the first start"),
+    secret("owner_password", "15 to 128 characters", "", &[Identity], "Their password; without it one is generated and printed once"),
+    plain("log_format", "pretty or json", "pretty", ALL, "One line an event for people, or JSON for programs"),
+    plain("log_filter", "tracing directives such as info,usher=debug", "info", ALL, "What is logged"),
+    plain("otlp_endpoint", "http://HOST:4317", "", ALL, "Where traces go (OTLP over gRPC); empty means nowhere"),
+    plain("database_pool", "1 to 500", "16", STORING, "Connections to the database"),
+    plain("hashing_permits", "1 to 64", "2", &[Identity], "Passwords hashed at once; each takes 19 MiB and a core"),
+    plain("rpc_timeout_seconds", "1 to 60", "10", ALL, "The longest that a call may take; a caller's shorter deadline wins"),
+    plain("concurrent_streams", "1 to 10000", "256", ALL, "gRPC calls at once on a connection"),
+    plain("message_bytes", "1024 to 16777216", "1048576", ALL, "The largest gRPC message"),
+    plain("body_bytes", "1024 to 16777216", "65536", &[Gateway], "The largest HTTP body"),
+    plain("relay_window", "1 to 5000", "500", STORING, "Events published before their confirmations are awaited"),
+    plain("organisation_depth", "1 to 8", "2", &[Organisation], "Tiers of the organisation tree"),
+    plain("invitation_hours", "1 to 720", "48", &[Organisation], "How long an invitation's link lives"),
+];
