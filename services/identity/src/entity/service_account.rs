@@ -1,0 +1,26 @@
+use sea_orm::entity::prelude::*;
+
+/// A caller that is not a person.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "service_accounts")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Unique.
+    pub name: String,
+    /// SHA-256: the secret has 256 random bits, so that nothing slower is needed.
+    pub secret_hash: Vec<u8>,
+    /// Space-separated.
+    pub scopes: String,
+    pub created_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The account of a name.
+pub(crate) fn of_name(name: &str) -> Select<Entity> {
+    Entity::find().filter(Column::Name.eq(name))
+}

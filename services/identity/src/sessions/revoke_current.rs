@@ -1,0 +1,21 @@
+use api::identity::v1::RevokeCurrentSessionResponse;
+use service::{Caller, CallerKind};
+
+use super::refresh::{end, mark_revoked};
+use crate::{Identity, error::Error};
+
+/// Signs out: ends the session of the token that makes the call, for refreshes and at once for its
+/// access tokens. A person's own session alone.
+pub(crate) async fn revoke_current(
+    identity: &Identity,
+    caller: &Caller,
+) -> Result<RevokeCurrentSessionResponse, Error> {
+    let CallerKind::Person { session, .. } = caller.kind else {
+        return Err(Error::TokenInvalid);
+    };
+    let tx = identity.database.begin().await?;
+    end(identity, &tx, session).await?;
+    tx.commit().await?;
+    mark_revoked(identity, session).await;
+    Ok(RevokeCurrentSessionResponse {})
+}
