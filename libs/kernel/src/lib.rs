@@ -25,3 +25,13 @@ pub fn parse_id(text: &str) -> Result<Uuid, Malformed> {
     Uuid::parse_str(text)
         .map_err(|_| Malformed("a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057"))
 }
+
+/// 256 random bits as 43 URL-safe characters: a secret for a program. `None` if the machine has no
+/// randomness to give.
+pub fn random_secret() -> Option<String> {
+    use base64::Engine as _;
+    use ring::rand::SecureRandom as _;
+    let mut bytes = [0; 32];
+    ring::rand::SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -7,6 +7,7 @@
 mod boundary;
 mod caller;
 pub mod deadline;
+mod http_boundary;
 mod infra;
 mod keys;
 mod mail;
@@ -22,6 +23,7 @@ mod telemetry;
 mod token;
 
 pub use caller::{Caller, CallerKind};
+pub use http_boundary::HttpBoundary;
 pub use infra::{Infra, revoked_session};
 pub use keys::Keys;
 pub use mail::{Mail, MailError, MailUrl, Mailbox, MailboxEntry};

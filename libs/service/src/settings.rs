@@ -1,24 +1,23 @@
 //! Settings: one name in file, environment and flag; every wrong one is named with its expected
 //! form before anything starts.
 
+mod parse;
+mod raw;
+mod reader;
 mod table;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
 
 use bus::BusUrl;
 use cache::CacheUrl;
 use db::DatabaseUrl;
 use kernel::EmailAddress;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::MailUrl;
+use parse::*;
+pub use raw::RawSettings;
+use reader::Reader;
 pub use table::{SETTINGS, Setting};
 
 /// Which process the settings are for.
@@ -65,7 +64,7 @@ impl Role {
         }
     }
 
-    fn reads(self, setting: &Setting) -> bool {
+    pub(crate) fn reads(self, setting: &Setting) -> bool {
         match self {
             Self::AllInOne => true,
             Self::Migrate => {
@@ -92,89 +91,6 @@ pub enum LogFormat {
     Pretty,
     /// For programs.
     Json,
-}
-
-/// Settings as they were found, by name.
-#[derive(Clone, Default)]
-pub struct RawSettings(BTreeMap<String, Found>);
-
-#[derive(Clone)]
-struct Found {
-    text: String,
-    /// `USHER_BUS_URL` or the file's line, to name it in an error.
-    place: String,
-}
-
-impl RawSettings {
-    /// Reads the environment (`USHER_…`, and `USHER_…_FILE` for secrets) over the optional file.
-    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let mut raw = Self::default();
-        let mut wrong = Vec::new();
-        if let Some(file) = file {
-            raw.read_file(file, &mut wrong);
-        }
-        raw.read_environment(std::env::vars(), &mut wrong);
-        if wrong.is_empty() { Ok(raw) } else { Err(SettingsError(wrong)) }
-    }
-
-    /// Sets a value as a flag of the command does: over file and environment.
-    pub fn set(&mut self, name: &str, value: impl fmt::Display) {
-        self.put(name.to_owned(), value.to_string(), format!("--{}", name.replace('_', "-")));
-    }
-
-    /// Sets a value unless there is one.
-    pub fn set_default(&mut self, name: &str, value: impl fmt::Display) {
-        if !self.0.contains_key(name) {
-            self.set(name, value);
-        }
-    }
-
-    fn put(&mut self, name: String, text: String, place: String) {
-        self.0.insert(name, Found { text, place });
-    }
-
-    fn read_file(&mut self, file: &Path, wrong: &mut Vec<String>) {
-        let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
-        let table = read.and_then(|text| toml::Table::from_str(&text).map_err(|e| e.to_string()));
-        let table = match table {
-            Ok(table) => table,
-            Err(error) => return wrong.push(format!("{}: {error}", file.display())),
-        };
-        for (name, value) in table {
-            let place = format!("{name} in {}", file.display());
-            match value {
-                toml::Value::String(text) => self.put(name, text, place),
-                toml::Value::Integer(number) => self.put(name, number.to_string(), place),
-                _ => wrong.push(format!("{place}: expected a text or a whole number")),
-            }
-        }
-    }
-
-    fn read_environment(
-        &mut self,
-        variables: impl Iterator<Item = (String, String)>,
-        wrong: &mut Vec<String>,
-    ) {
-        for (variable, value) in variables {
-            let Some(name) = variable.strip_prefix("USHER_").map(str::to_lowercase) else {
-                continue;
-            };
-            // The tests' own variables.
-            if name.starts_with("test_") {
-                continue;
-            }
-            let file_of = name.strip_suffix("_file").filter(|name| {
-                SETTINGS.iter().any(|setting| setting.secret && setting.name == *name)
-            });
-            match file_of {
-                Some(name) => match std::fs::read_to_string(&value) {
-                    Ok(text) => self.put(name.to_owned(), text.trim().to_owned(), variable),
-                    Err(error) => wrong.push(format!("{variable}: {value}: {error}")),
-                },
-                None => self.put(name, value, variable),
-            }
-        }
-    }
 }
 
 /// What is wrong with the settings, all at once.
@@ -301,145 +217,6 @@ impl Settings {
 
 fn unset_database() -> DatabaseUrl {
     DatabaseUrl::Sqlite(PathBuf::new())
-}
-
-struct Reader<'a> {
-    raw: &'a RawSettings,
-    role: Role,
-    wrong: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn setting(name: &str) -> &'static Setting {
-        SETTINGS.iter().find(|setting| setting.name == name).unwrap_or(&SETTINGS[0])
-    }
-
-    fn reads(&self, name: &str) -> bool {
-        self.role.reads(Self::setting(name))
-    }
-
-    fn place(&self, name: &str) -> String {
-        let variable = || format!("USHER_{}", name.to_uppercase());
-        self.raw.0.get(name).map_or_else(variable, |found| found.place.clone())
-    }
-
-    fn reject_unknown(&mut self) {
-        for (name, found) in &self.raw.0 {
-            if !SETTINGS.iter().any(|setting| setting.name == name) {
-                self.wrong.push(format!("{}: there is no such setting", found.place));
-            }
-        }
-    }
-
-    /// Parses a setting that may be left out.
-    fn read<T, E>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>, default: T) -> T {
-        let found = self.raw.0.get(name).filter(|found| !found.text.is_empty());
-        let (Some(found), true) = (found, self.reads(name)) else {
-            return default;
-        };
-        parse(&found.text).unwrap_or_else(|_| {
-            // The value is not repeated: it may be a secret.
-            self.wrong.push(format!("{}: expected {}", found.place, Self::setting(name).expected));
-            default
-        })
-    }
-
-    /// Parses a setting that whoever reads it needs.
-    fn needed<T, E>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>, unset: T) -> T {
-        if self.reads(name) && self.raw.0.get(name).is_none_or(|found| found.text.is_empty()) {
-            let expected = Self::setting(name).expected;
-            self.wrong.push(format!("{}: missing; expected {expected}", self.place(name)));
-            return unset;
-        }
-        self.read(name, parse, unset)
-    }
-
-    fn account_secret(&mut self) -> SecretString {
-        // The all-in-one takes every account's secret from `service_secrets`.
-        if self.role == Role::AllInOne {
-            return SecretString::default();
-        }
-        self.needed("service_secret", parse_secret, SecretString::default())
-    }
-
-    fn email(&mut self, name: &str) -> EmailAddress {
-        // The table's defaults are addresses: the fallback is never taken.
-        let default = EmailAddress::parse(Self::setting(name).default)
-            .unwrap_or_else(|_| unreachable!("the default of {name} is an address"));
-        self.read(name, EmailAddress::parse, default)
-    }
-
-    fn peer(&mut self, name: &str, role: Role) -> String {
-        self.read(name, parse_origin, format!("http://127.0.0.1:{}", role.default_ports().0))
-    }
-
-    fn number<T: FromStr + TryFrom<u64> + Default>(&mut self, name: &str, from: u64, to: u64) -> T {
-        let parse = |text: &str| match text.parse::<u64>() {
-            Ok(number) if (from..=to).contains(&number) => T::try_from(number).map_err(|_| ()),
-            _ => Err(()),
-        };
-        let default = parse(Self::setting(name).default).unwrap_or_default();
-        self.read(name, parse, default)
-    }
-}
-
-fn parse_environment(text: &str) -> Result<Environment, ()> {
-    match text {
-        "production" => Ok(Environment::Production),
-        "development" => Ok(Environment::Development),
-        _ => Err(()),
-    }
-}
-
-fn parse_log_format(text: &str) -> Result<LogFormat, ()> {
-    match text {
-        "pretty" => Ok(LogFormat::Pretty),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(()),
-    }
-}
-
-fn parse_filter(text: &str) -> Result<String, ()> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| ())
-}
-
-/// `http://host:port` without a path, as it is written.
-fn parse_origin(text: &str) -> Result<String, ()> {
-    let url = url::Url::parse(text).map_err(|_| ())?;
-    let is_origin = matches!(url.scheme(), "http" | "https")
-        && url.has_host()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty();
-    if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
-}
-
-fn parse_secret(text: &str) -> Result<SecretString, ()> {
-    if text.len() < 32 { Err(()) } else { Ok(SecretString::from(text)) }
-}
-
-fn parse_secrets(text: &str) -> Result<Vec<(String, SecretString)>, ()> {
-    let pair = |pair: &str| {
-        let (name, secret) = pair.trim().split_once('=').ok_or(())?;
-        Ok((name.to_owned(), parse_secret(secret)?))
-    };
-    text.split(',').map(pair).collect()
-}
-
-fn parse_password(text: &str) -> Result<Option<SecretString>, ()> {
-    let secret = SecretString::from(text);
-    let length = secret.expose_secret().chars().count();
-    if (15..=128).contains(&length) { Ok(Some(secret)) } else { Err(()) }
-}
-
-fn parse_parts(text: &str) -> Result<Vec<String>, ()> {
-    text.split(',')
-        .map(|part| match part.trim() {
-            part @ ("database" | "bus" | "cache" | "mail") => Ok(part.to_owned()),
-            _ => Err(()),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod migration;
 mod owner;
 mod service_accounts;
 mod sessions;
+mod tokens;
 mod users;
 
 pub use owner::create::Owner;

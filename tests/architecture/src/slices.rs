@@ -44,6 +44,8 @@ pub fn call_slices(sources: &[Source]) -> Vec<String> {
             }
         }
     }
+    // `use super::create::{a, b}` is one offence.
+    offences.dedup();
     offences
 }
 
@@ -79,7 +81,7 @@ mod tests {
                 ("invitations/create.rs", "fn create() {}"),
                 (
                     "invitations/accept.rs",
-                    "use super::create::create;\nfn f() { crate::memberships::add::run() }"
+                    "use super::create::{Invitation, create};\nfn f() { crate::memberships::add::run() }"
                 ),
                 ("memberships/add.rs", "use crate::{domain::role, invitations::{create}};"),
             ]),

@@ -168,7 +168,12 @@ impl Server {
             }
             Ok(answers().then_some(()))
         });
-        outcome.with_context(|| end_of(&self.log))?;
+        if interruption.happened() {
+            // The log would only hide why it did not start.
+            outcome?;
+        } else {
+            outcome.with_context(|| end_of(&self.log))?;
+        }
         Ok(self.group)
     }
 }

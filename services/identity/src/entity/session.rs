@@ -1,4 +1,9 @@
-use sea_orm::entity::prelude::*;
+use db::Transaction;
+use kernel::{Clock, Duration, Time};
+use sea_orm::{IntoActiveModel as _, entity::prelude::*, sea_query::Expr};
+
+/// How long a session lasts without a refresh.
+pub(crate) const IDLE: Duration = Duration::days(14);
 
 /// A sign-in and its refreshes.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -18,3 +23,30 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Begins a session of a user.
+pub(crate) async fn begin(tx: &Transaction, clock: &Clock, user_id: Uuid) -> Result<Model, DbErr> {
+    let now = clock.now();
+    let session = Model {
+        id: clock.new_id(),
+        user_id,
+        generation: 1,
+        created_at: now,
+        expires_at: now + IDLE,
+        revoked_at: None,
+    };
+    let row = session.clone().into_active_model();
+    Entity::insert(row).exec_without_returning(&**tx).await?;
+    Ok(session)
+}
+
+/// Ends a session: no refresh from now on.
+pub(crate) async fn end(tx: &Transaction, session: Uuid, now: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(now))
+        .filter(Column::Id.eq(session))
+        .filter(Column::RevokedAt.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}

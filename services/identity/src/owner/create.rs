@@ -1,6 +1,5 @@
+use anyhow::Context as _;
 use api::identity::v1::PlatformOwnerCreated;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use sea_orm::{ActiveValue::Set, entity::prelude::*, sea_query::OnConflict};
 use secrecy::{ExposeSecret as _, SecretString};
 use service::Settings;
@@ -66,10 +65,8 @@ pub(crate) async fn create(identity: &Identity, settings: &Settings) -> anyhow::
     Ok(Owner { email: settings.owner_email.to_string(), generated_password: generated })
 }
 
-/// 120 random bits in 20 characters.
+/// 120 random bits in 20 characters, which a person can still copy by hand.
 fn generate() -> anyhow::Result<SecretString> {
-    let mut bytes = [0; 15];
-    let filled = SystemRandom::new().fill(&mut bytes);
-    filled.map_err(|_| anyhow::anyhow!("the machine has no random bytes"))?;
-    Ok(SecretString::from(URL_SAFE_NO_PAD.encode(bytes)))
+    let secret = kernel::random_secret().context("the machine has no random bytes")?;
+    Ok(SecretString::from(secret.chars().take(20).collect::<String>()))
 }

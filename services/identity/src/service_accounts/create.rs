@@ -1,9 +1,7 @@
 use api::identity::v1::{
     CreateServiceAccountRequest, CreateServiceAccountResponse, ServiceAccount,
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::Fields;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use sea_orm::{ActiveValue::Set, entity::prelude::*, sea_query::OnConflict};
 use service::Caller;
 
@@ -35,7 +33,8 @@ pub(crate) async fn create(
     held.dedup();
     authorise(identity, caller).await?;
 
-    let secret = random_secret()?;
+    let secret = kernel::random_secret();
+    let secret = secret.ok_or_else(|| Error::Internal("the machine has no random bytes".to_owned()))?;
     let account = service_account::Model {
         id: identity.clock.new_id(),
         name,
@@ -70,13 +69,4 @@ async fn authorise(identity: &Identity, caller: &Caller) -> Result<(), Error> {
         caller.is_person() && user.is_platform_owner && user.status == user::Status::Active
     });
     if is_owner { Ok(()) } else { Err(Error::ScopeMissing("platform owner")) }
-}
-
-/// 256 random bits.
-fn random_secret() -> Result<String, Error> {
-    let mut bytes = [0; 32];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::Internal("the machine has no random bytes".to_owned()))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -1,12 +1,10 @@
 use std::time::Duration;
 
-use api::identity::v1::{CreateSessionRequest, CreateSessionResponse, SessionTokens};
+use api::identity::v1::{CreateSessionRequest, CreateSessionResponse};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use db::Transaction;
-use kernel::{EmailAddress, Fields, Malformed, Sealed};
-use sea_orm::{ActiveValue::Set, entity::prelude::*};
+use kernel::{EmailAddress, Fields, Malformed};
+use sea_orm::entity::prelude::*;
 use secrecy::SecretString;
-use service::{Claims, LIFETIME_SECONDS};
 
 use crate::{
     Identity,
@@ -14,8 +12,6 @@ use crate::{
     error::Error,
 };
 
-/// How long a session lasts without a refresh.
-pub(crate) const IDLE_DAYS: i64 = 14;
 /// How many sign-ins an account may fail in [`WINDOW`].
 const ATTEMPTS: u64 = 10;
 /// Short, so that an attacker cannot lock a person out for long.
@@ -63,57 +59,13 @@ pub(crate) async fn create(
         .one(&*tx)
         .await?;
     let user = still_active.ok_or(Error::CredentialsInvalid)?;
-    let session = insert(identity, &tx, &user).await?;
+    let session = session::begin(&tx, &identity.clock, user.id).await?;
     tx.commit().await?;
     if let Err(error) = identity.cache.clear(&attempts).await {
         tracing::warn!(%error, "failed sign-ins stay counted");
     }
-    let tokens = tokens(identity, &user, &session)?;
+    let tokens = identity.tokens(&user, &session)?;
     Ok(CreateSessionResponse { tokens: Some(tokens), user: Some(user.into()) })
-}
-
-/// Begins a session of a user.
-pub(crate) async fn insert(
-    identity: &Identity,
-    tx: &Transaction,
-    user: &user::Model,
-) -> Result<session::Model, Error> {
-    let now = identity.clock.now();
-    let session = session::Model {
-        id: identity.clock.new_id(),
-        user_id: user.id,
-        generation: 1,
-        created_at: now,
-        expires_at: now + kernel::Duration::days(IDLE_DAYS),
-        revoked_at: None,
-    };
-    let row = session::ActiveModel {
-        id: Set(session.id),
-        user_id: Set(session.user_id),
-        generation: Set(session.generation),
-        created_at: Set(session.created_at),
-        expires_at: Set(session.expires_at),
-        revoked_at: Set(None),
-    };
-    session::Entity::insert(row).exec_without_returning(&**tx).await?;
-    Ok(session)
-}
-
-/// The tokens of a session's present generation.
-pub(crate) fn tokens(
-    identity: &Identity,
-    user: &user::Model,
-    session: &session::Model,
-) -> Result<SessionTokens, Error> {
-    let (email, name) = (user.email.clone(), user.display_name.clone());
-    let claims = Claims::person(user.id, session.id, email, name, identity.clock.new_id());
-    let access_token = identity.signer.sign(claims, identity.clock.now());
-    let sealed = Sealed { id: session.id, generation: session.generation };
-    Ok(SessionTokens {
-        access_token: access_token.map_err(|error| Error::Internal(error.to_string()))?,
-        expires_in: Some(prost_types::Duration { seconds: LIFETIME_SECONDS, nanos: 0 }),
-        refresh_token: identity.refresh_key.seal(sealed),
-    })
 }
 
 /// Where failed sign-ins are counted; hashed, because an address is personal data.

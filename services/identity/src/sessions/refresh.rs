@@ -1,13 +1,6 @@
-use std::time::Duration;
-
 use api::identity::v1::{RefreshSessionRequest, RefreshSessionResponse};
-use sea_orm::{
-    ExprTrait as _, entity::prelude::*,
-    sea_query::Expr,
-};
-use service::{LIFETIME_SECONDS, revoked_session};
+use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
 
-use super::create::{IDLE_DAYS, tokens};
 use crate::{
     Identity,
     entity::{session, user},
@@ -29,7 +22,7 @@ pub(crate) async fn refresh(
     let tx = identity.database.begin().await?;
     let rotated = session::Entity::update_many()
         .col_expr(session::Column::Generation, Expr::col(session::Column::Generation).add(1))
-        .col_expr(session::Column::ExpiresAt, Expr::value(now + kernel::Duration::days(IDLE_DAYS)))
+        .col_expr(session::Column::ExpiresAt, Expr::value(now + session::IDLE))
         .filter(session::Column::Id.eq(sealed.id))
         .filter(session::Column::Generation.eq(sealed.generation))
         .filter(session::Column::RevokedAt.is_null())
@@ -42,9 +35,9 @@ pub(crate) async fn refresh(
         if session.generation <= sealed.generation || session.revoked_at.is_some() {
             return Err(Error::RefreshTokenInvalid);
         }
-        end(identity, &tx, session.id).await?;
+        session::end(&tx, session.id, now).await?;
         tx.commit().await?;
-        mark_revoked(identity, session.id).await;
+        identity.mark_revoked(session.id).await;
         return Err(Error::RefreshTokenReused);
     }
     let user = user::Entity::find_by_id(session.user_id)
@@ -53,28 +46,5 @@ pub(crate) async fn refresh(
         .await?
         .ok_or(Error::RefreshTokenInvalid)?;
     tx.commit().await?;
-    Ok(RefreshSessionResponse { tokens: Some(tokens(identity, &user, &session)?) })
-}
-
-/// Ends a session in the database: no refresh from now on.
-pub(super) async fn end(
-    identity: &Identity,
-    tx: &db::Transaction,
-    session: Uuid,
-) -> Result<(), Error> {
-    session::Entity::update_many()
-        .col_expr(session::Column::RevokedAt, Expr::value(identity.clock.now()))
-        .filter(session::Column::Id.eq(session))
-        .filter(session::Column::RevokedAt.is_null())
-        .exec(&**tx)
-        .await?;
-    Ok(())
-}
-
-/// Tells every service that the session's access tokens are dead, for as long as they could live.
-pub(super) async fn mark_revoked(identity: &Identity, session: Uuid) {
-    let life = Duration::from_secs(LIFETIME_SECONDS.unsigned_abs());
-    if let Err(error) = identity.cache.mark(&revoked_session(session), life).await {
-        tracing::warn!(%error, "access tokens of an ended session live on for their ten minutes");
-    }
+    Ok(RefreshSessionResponse { tokens: Some(identity.tokens(&user, &session)?) })
 }

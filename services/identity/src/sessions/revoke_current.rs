@@ -1,8 +1,7 @@
 use api::identity::v1::RevokeCurrentSessionResponse;
 use service::{Caller, CallerKind};
 
-use super::refresh::{end, mark_revoked};
-use crate::{Identity, error::Error};
+use crate::{Identity, entity, error::Error};
 
 /// Signs out: ends the session of the token that makes the call, for refreshes and at once for its
 /// access tokens. A person's own session alone.
@@ -14,8 +13,8 @@ pub(crate) async fn revoke_current(
         return Err(Error::TokenInvalid);
     };
     let tx = identity.database.begin().await?;
-    end(identity, &tx, session).await?;
+    entity::session::end(&tx, session, identity.clock.now()).await?;
     tx.commit().await?;
-    mark_revoked(identity, session).await;
+    identity.mark_revoked(session).await;
     Ok(RevokeCurrentSessionResponse {})
 }

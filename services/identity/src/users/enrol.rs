@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use service::Auth;
 use tonic::Code;
 
-use crate::{Identity, domain::password::NewPassword, entity::user, error::Error, sessions};
+use crate::{Identity, domain::password::NewPassword, entity::{session, user}, error::Error};
 
 /// Gives an invited user a name and a password, and signs them in.
 ///
@@ -53,9 +53,9 @@ pub(crate) async fn enrol(
     if changed.rows_affected == 0 {
         return Err(Error::AlreadyEnrolled);
     }
-    let session = sessions::create::insert(identity, &tx, &user).await?;
+    let session = session::begin(&tx, &identity.clock, user.id).await?;
     tx.commit().await?;
-    let tokens = sessions::create::tokens(identity, &user, &session)?;
+    let tokens = identity.tokens(&user, &session)?;
     Ok(EnrolUserResponse { user: Some(user.into()), tokens: Some(tokens) })
 }
 

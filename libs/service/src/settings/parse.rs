@@ -1,0 +1,64 @@
+//! The forms of settings.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Environment, LogFormat};
+
+pub(super) fn parse_environment(text: &str) -> Result<Environment, ()> {
+    match text {
+        "production" => Ok(Environment::Production),
+        "development" => Ok(Environment::Development),
+        _ => Err(()),
+    }
+}
+
+pub(super) fn parse_log_format(text: &str) -> Result<LogFormat, ()> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(()),
+    }
+}
+
+pub(super) fn parse_filter(text: &str) -> Result<String, ()> {
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| ())
+}
+
+/// `http://host:port` without a path, as it is written.
+pub(super) fn parse_origin(text: &str) -> Result<String, ()> {
+    let url = url::Url::parse(text).map_err(|_| ())?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty();
+    if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
+}
+
+pub(super) fn parse_secret(text: &str) -> Result<SecretString, ()> {
+    if text.len() < 32 { Err(()) } else { Ok(SecretString::from(text)) }
+}
+
+pub(super) fn parse_secrets(text: &str) -> Result<Vec<(String, SecretString)>, ()> {
+    let pair = |pair: &str| {
+        let (name, secret) = pair.trim().split_once('=').ok_or(())?;
+        Ok((name.to_owned(), parse_secret(secret)?))
+    };
+    text.split(',').map(pair).collect()
+}
+
+pub(super) fn parse_password(text: &str) -> Result<Option<SecretString>, ()> {
+    let secret = SecretString::from(text);
+    let length = secret.expose_secret().chars().count();
+    if (15..=128).contains(&length) { Ok(Some(secret)) } else { Err(()) }
+}
+
+pub(super) fn parse_parts(text: &str) -> Result<Vec<String>, ()> {
+    text.split(',')
+        .map(|part| match part.trim() {
+            part @ ("database" | "bus" | "cache" | "mail") => Ok(part.to_owned()),
+            _ => Err(()),
+        })
+        .collect()
+}

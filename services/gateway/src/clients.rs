@@ -1,0 +1,46 @@
+use api::{
+    identity::v1::{
+        key_service_client::KeyServiceClient, session_service_client::SessionServiceClient,
+        user_service_client::UserServiceClient,
+    },
+    organisation::v1::{
+        invitation_service_client::InvitationServiceClient,
+        membership_service_client::MembershipServiceClient,
+        organisation_service_client::OrganisationServiceClient,
+    },
+};
+use service::{Auth, Peer, Peers};
+
+/// What every handler works with: the other services.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    pub peers: Peers,
+    /// Whether the start page can lead to the mailbox.
+    pub has_mailbox: bool,
+}
+
+impl Gateway {
+    pub fn sessions(&self, auth: Auth) -> SessionServiceClient<Peer> {
+        SessionServiceClient::new(self.peers.identity(auth))
+    }
+
+    pub fn users(&self, auth: Auth) -> UserServiceClient<Peer> {
+        UserServiceClient::new(self.peers.identity(auth))
+    }
+
+    pub fn keys(&self) -> KeyServiceClient<Peer> {
+        KeyServiceClient::new(self.peers.identity(Auth::Anonymous))
+    }
+
+    pub fn organisations(&self, auth: Auth) -> OrganisationServiceClient<Peer> {
+        OrganisationServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn memberships(&self, auth: Auth) -> MembershipServiceClient<Peer> {
+        MembershipServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn invitations(&self, auth: Auth) -> InvitationServiceClient<Peer> {
+        InvitationServiceClient::new(self.peers.organisation(auth))
+    }
+}

@@ -1,0 +1,274 @@
+//! Refusals as RFC 9457 problems, and the one table from gRPC codes to HTTP.
+//!
+//! A problem's `reason` is that of the service which refused (`google.rpc.ErrorInfo`), documented
+//! with its `ErrorReason`, or one of the gateway's own:
+//!
+//! | Status | Reason | When |
+//! |---|---|---|
+//! | 400 | `INVALID_ARGUMENT` | `errors` names every wrong field |
+//! | 400 | `BODY_MALFORMED` | the body is not the JSON object, or the form, that it should be |
+//! | 401 | `TOKEN_INVALID` | no bearer token, or something that cannot be one |
+//! | 404 | `PATH_UNKNOWN` | there is nothing at this path |
+//! | 405 | `METHOD_NOT_ALLOWED` | the path has other methods; `Allow` lists them |
+//! | 413 | `BODY_TOO_LARGE` | the body is larger than the setting `body_bytes` |
+//! | 415 | `CONTENT_TYPE_UNSUPPORTED` | the body is not of the content type that the path takes |
+//! | 500 | `INTERNAL` | something that should not happen |
+//! | 503 | `OVERLOADED` | as many requests are in flight as may be |
+//! | 503 | `UNAVAILABLE` | a service that is needed does not answer |
+//! | 504 | `DEADLINE_EXCEEDED` | the request took longer than it may |
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use kernel::Violation;
+use serde::Serialize;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// A refusal. As a response it is `application/problem+json`, and it also travels in the
+/// response's extensions, so that [`crate::pages`] can show it to a person instead.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub status: StatusCode,
+    /// UPPER_SNAKE; public API.
+    pub reason: Cow<'static, str>,
+    /// What happened, for people.
+    pub detail: Cow<'static, str>,
+    /// Every wrong field.
+    pub errors: Vec<Violation>,
+    /// What belongs to the reason, as documented with it: `{"permission": "invitations.create"}`.
+    pub metadata: BTreeMap<String, String>,
+    /// When to try again, if that is known.
+    pub retry_after: Option<Duration>,
+}
+
+/// What a service that is away, or a gateway that has too much to do, is likely to need.
+const MOMENT: Duration = Duration::from_secs(1);
+
+impl Problem {
+    pub fn new(
+        status: StatusCode,
+        reason: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            metadata: BTreeMap::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Wrong fields, all at once.
+    pub fn invalid(errors: Vec<Violation>) -> Self {
+        let problem = Self::new(
+            StatusCode::BAD_REQUEST,
+            "INVALID_ARGUMENT",
+            "Some fields are not what they should be.",
+        );
+        Self { errors, ..problem }
+    }
+
+    /// A body that cannot be read as what it should be.
+    pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BODY_MALFORMED", detail)
+    }
+
+    /// No token, or something that cannot be one: known without asking anybody.
+    pub fn token_invalid() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "TOKEN_INVALID", "A valid access token is needed.")
+    }
+
+    /// Nothing is here.
+    pub fn path_unknown() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "PATH_UNKNOWN", "There is nothing at this path.")
+    }
+
+    /// Something that should not happen; its cause is logged by whoever found it.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "INTERNAL",
+            "Something went wrong on our side.",
+        )
+    }
+
+    /// Too much is in flight.
+    pub fn overloaded() -> Self {
+        let detail = "There is too much to do at the moment; try again.";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", detail);
+        Self { retry_after: Some(MOMENT), ..problem }
+    }
+
+    /// The time is over. What was asked for may have happened all the same.
+    pub fn deadline_exceeded() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "DEADLINE_EXCEEDED",
+            "The request took longer than it may.",
+        )
+    }
+
+    /// Names the fields as the caller of this endpoint knows them: `("roles", "role")` makes
+    /// `role` of `roles` and of `roles[0]`, and `("organisation.", "")` takes a prefix away.
+    pub fn renaming(mut self, theirs: &str, ours: &str) -> Self {
+        for error in &mut self.errors {
+            match error.field.strip_prefix(theirs) {
+                Some(rest) if theirs.ends_with('.') => error.field = format!("{ours}{rest}"),
+                Some(rest) if rest.is_empty() || rest.starts_with(['[', '.']) => {
+                    error.field = ours.to_owned();
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// Whole seconds, rounded up, at least one: what `Retry-After` can say.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let after = self.retry_after?;
+        Some(after.as_secs() + u64::from(after.subsec_nanos() > 0)).map(|seconds| seconds.max(1))
+    }
+
+    /// `GRANT_CEILING_EXCEEDED` as `Grant ceiling exceeded`: a title belongs to its type
+    /// (RFC 9457, section 3.1.3).
+    pub fn title(&self) -> String {
+        let words = self.reason.to_lowercase().replace('_', " ");
+        let mut letters = words.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect()
+    }
+}
+
+/// The table. A code that is not in it says nothing that a caller could act on.
+fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        // Our client says `CANCELLED` when the time that it was given is over.
+        Code::DeadlineExceeded | Code::Cancelled => StatusCode::GATEWAY_TIMEOUT,
+        Code::Ok | Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// The reason of a refusal that has no `ErrorInfo`: its code.
+fn reason_of(code: Code) -> &'static str {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => "INVALID_ARGUMENT",
+        Code::Unauthenticated => "TOKEN_INVALID",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::Aborted => "ABORTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::Unavailable => "UNAVAILABLE",
+        _ => "INTERNAL",
+    }
+}
+
+impl From<Status> for Problem {
+    fn from(status: Status) -> Self {
+        let http = http_status(status.code());
+        let details = status.get_error_details();
+        if http.is_server_error() {
+            let message = status.message();
+            tracing::warn!(code = ?status.code(), message, "a peer did not do its part");
+        }
+        match http {
+            StatusCode::INTERNAL_SERVER_ERROR => return Self::internal(),
+            StatusCode::GATEWAY_TIMEOUT => return Self::deadline_exceeded(),
+            _ => {}
+        }
+        let problem = match details.error_info() {
+            Some(info) => Self {
+                metadata: info.metadata.clone().into_iter().collect(),
+                ..Self::new(http, info.reason.clone(), status.message().to_owned())
+            },
+            // What the transport says of a peer that is away names addresses.
+            None if http == StatusCode::SERVICE_UNAVAILABLE => {
+                Self::new(http, "UNAVAILABLE", "A service that this needs does not answer.")
+            }
+            None => Self::new(http, reason_of(status.code()), status.message().to_owned()),
+        };
+        Self { errors: violations(&details), retry_after: retry_after(http, &details), ..problem }
+    }
+}
+
+fn violations(details: &ErrorDetails) -> Vec<Violation> {
+    let listed = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    let violation = |v: tonic_types::FieldViolation| Violation {
+        field: v.field,
+        description: v.description,
+    };
+    listed.into_iter().map(violation).collect()
+}
+
+fn retry_after(http: StatusCode, details: &ErrorDetails) -> Option<Duration> {
+    let told = details.retry_info().and_then(|info| info.retry_delay);
+    let waits = matches!(http, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+    told.or(waits.then_some(MOMENT))
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    reason: &'a str,
+    errors: Vec<FieldError<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct FieldError<'a> {
+    field: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let error = |v| {
+            let Violation { field, description } = v;
+            FieldError { field, message: description }
+        };
+        let document = Document {
+            r#type: format!("urn:usher:problem:{}", self.reason.to_lowercase().replace('_', "-")),
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            reason: &self.reason,
+            errors: self.errors.iter().map(error).collect(),
+            metadata: &self.metadata,
+        };
+        let mut response = (self.status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,39 @@
+//! Sign-in, refresh and sign-out.
+
+mod create;
+mod refresh;
+mod revoke;
+
+use api::identity::v1::SessionTokens;
+use axum::{
+    Router,
+    routing::{delete, post},
+};
+use serde::Serialize;
+
+use crate::clients::Gateway;
+
+pub(crate) fn routes() -> Router<Gateway> {
+    Router::new()
+        .route("/api/sessions", post(create::create))
+        .route("/api/sessions/refresh", post(refresh::refresh))
+        .route("/api/sessions/current", delete(revoke::revoke))
+}
+
+/// What a sign-in gives, in the words of RFC 6749, section 5.1.
+#[derive(Serialize)]
+struct Tokens {
+    access_token: String,
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: i64,
+    refresh_token: String,
+}
+
+impl From<SessionTokens> for Tokens {
+    fn from(tokens: SessionTokens) -> Self {
+        let SessionTokens { access_token, expires_in, refresh_token } = tokens;
+        let expires_in = expires_in.map_or(0, |life| life.seconds);
+        Self { access_token, token_type: "Bearer", expires_in, refresh_token }
+    }
+}

@@ -1,0 +1,4 @@
+//! Rules without I/O.
+
+pub(crate) mod delivery;
+pub(crate) mod template;

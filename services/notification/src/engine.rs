@@ -1,0 +1,128 @@
+//! The template engine, as a sandbox: templates will be overridden by tenants, so nothing in one may
+//! read, loop or grow its way out.
+
+use std::{collections::BTreeMap, io};
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+use crate::domain::template::{Language, Template, Variables};
+
+/// Steps that one template may take; ours take fewer than a hundred.
+const FUEL: u64 = 10_000;
+/// Bytes that one template may write.
+const LARGEST: usize = 256 * 1024;
+
+/// Names each file below `templates/` and embeds it.
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../templates/", $name)))),*]
+    };
+}
+
+/// A mail is a subject, a text and an HTML part, which `layout.html` frames.
+const SOURCES: &[(&str, &str)] = sources![
+    "layout.html",
+    "en/invitation-new-user.subject",
+    "en/invitation-new-user.txt",
+    "en/invitation-new-user.html",
+    "en/invitation-existing-user.subject",
+    "en/invitation-existing-user.txt",
+    "en/invitation-existing-user.html",
+    "de/invitation-new-user.subject",
+    "de/invitation-new-user.txt",
+    "de/invitation-new-user.html",
+    "de/invitation-existing-user.subject",
+    "de/invitation-existing-user.txt",
+    "de/invitation-existing-user.html",
+];
+
+/// The templates, compiled.
+pub(crate) struct Engine(Environment<'static>);
+
+/// A filled template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+impl Engine {
+    /// Compiles the templates.
+    pub(crate) fn load() -> Result<Self, Error> {
+        let mut environment = sandbox();
+        for (name, source) in SOURCES {
+            environment.add_template(name, source)?;
+        }
+        Ok(Self(environment))
+    }
+
+    /// Fills a template.
+    pub(crate) fn render(
+        &self,
+        template: Template,
+        language: Language,
+        variables: &Variables,
+    ) -> Result<Rendered, Error> {
+        let mut values: BTreeMap<&str, Value> = BTreeMap::new();
+        for (name, text) in &variables.texts {
+            values.insert(name, Value::from(text.as_str()));
+        }
+        values.insert("expires_at", Value::from(language.moment(variables.expires_at)));
+
+        let fill = |part, values: &BTreeMap<&str, Value>| {
+            let name = format!("{}/{}.{part}", language.tag(), template.key());
+            fill(&self.0, &name, values)
+        };
+        let subject = fill("subject", &values)?.trim().to_owned();
+        let text = fill("txt", &values)?;
+        let content = fill("html", &values)?;
+        // The content is markup by now; its values were escaped when it was filled.
+        values.insert("content", Value::from_safe_string(content));
+        values.insert("subject", Value::from(subject.as_str()));
+        values.insert("language", Value::from(language.tag()));
+        let html = self::fill(&self.0, "layout.html", &values)?;
+        Ok(Rendered { subject, text, html })
+    }
+}
+
+/// An environment without filters, functions, includes or globals, where every undefined name is an
+/// error and every value in HTML is escaped.
+fn sandbox() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_auto_escape_callback(|name| {
+        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+    });
+    environment
+}
+
+fn fill(
+    environment: &Environment<'_>,
+    name: &str,
+    values: &BTreeMap<&str, Value>,
+) -> Result<String, Error> {
+    let mut page = Page(Vec::new());
+    let template = environment.get_template(name)?;
+    template.render_captured_to(Value::from_iter(values.clone()), &mut page)?;
+    String::from_utf8(page.0)
+        .map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is not UTF-8"))
+}
+
+/// Output with an end: fuel bounds a template's steps, not what each step writes.
+struct Page(Vec<u8>);
+
+impl io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LARGEST {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the mail is too large"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

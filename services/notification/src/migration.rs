@@ -1,0 +1,13 @@
+//! Migrations, in the order of their application. Each says how long it locks.
+
+mod m0002_deliveries;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(db::migration::Messaging), Box::new(m0002_deliveries::Deliveries)]
+    }
+}

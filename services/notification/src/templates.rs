@@ -1,0 +1,3 @@
+//! Use cases about templates, one a file.
+
+pub(crate) mod render;

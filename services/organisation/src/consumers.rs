@@ -1,0 +1,3 @@
+//! What the service hears from others: one event a file.
+
+pub(crate) mod platform_owner_created;

@@ -1,0 +1,6 @@
+//! Rules without I/O.
+
+pub(crate) mod invitation;
+pub(crate) mod permission;
+pub(crate) mod rights;
+pub(crate) mod role;

@@ -1,0 +1,51 @@
+use kernel::{Malformed, Time};
+
+/// Where an invitation stands: `pending → accepted | declined | revoked | expired`;
+/// `expired → pending` by reissue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending,
+    Accepted,
+    Declined,
+    Revoked,
+    Expired,
+}
+
+impl State {
+    /// What a state is at a moment: a pending invitation whose time is over has expired, whether
+    /// or not its row says so yet.
+    pub(crate) fn at(self, now: Time, expires_at: Time) -> Self {
+        if self == Self::Pending && expires_at <= now { Self::Expired } else { self }
+    }
+}
+
+/// The language of a mail: BCP 47, a language with an optional script or region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Locale(String);
+
+impl Locale {
+    /// Parses; empty means `en`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
+        if text.is_empty() {
+            return Ok(Self("en".to_owned()));
+        }
+        let mut parts = text.split('-');
+        let is_language = parts.next().is_some_and(|part| {
+            (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic())
+        });
+        let rest_fits = parts.all(|part| {
+            (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+        });
+        if is_language && rest_fits && text.len() <= 35 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Malformed("a language tag (BCP 47) such as en or de-AT"))
+        }
+    }
+}
+
+impl From<Locale> for String {
+    fn from(locale: Locale) -> Self {
+        locale.0
+    }
+}

@@ -1,0 +1,10 @@
+//! Invitations: the main job.
+
+pub(crate) mod accept;
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod get_mail;
+pub(crate) mod inspect_link;
+pub(crate) mod list;
+pub(crate) mod reissue;
+pub(crate) mod revoke;

@@ -1,0 +1,95 @@
+use api::organisation::v1::{
+    InvitationReissued, ReissueInvitationRequest, ReissueInvitationResponse,
+};
+use kernel::{Fields, parse_id};
+use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
+use service::{Caller, CallerKind};
+
+use crate::{
+    Organisations,
+    domain::permission::Permission,
+    entity::{
+        invitation::{self, Column, State, giver},
+        membership, person,
+    },
+    error::Error,
+};
+
+/// A new link and a new mail for a pending or expired invitation; the earlier link is dead.
+///
+/// Needs `invitations.reissue` at its organisation and every permission of the roles offered:
+/// whoever reissues takes the inviter's place. Event: `organisation.invitation.reissued.v1`, which
+/// becomes the mail.
+pub(crate) async fn reissue(
+    service: &Organisations,
+    caller: &Caller,
+    request: ReissueInvitationRequest,
+) -> Result<ReissueInvitationResponse, Error> {
+    let ReissueInvitationRequest { id } = request;
+    let mut fields = Fields::default();
+    let Some(id) = fields.read("id", parse_id(&id)) else {
+        return Err(Error::Invalid(fields));
+    };
+
+    let tx = service.database.begin().await?;
+    let found = invitation::Entity::find_by_id(id).one(&*tx).await?;
+    let found = found.ok_or(Error::InvitationNotFound)?;
+    let rights = membership::rights(&*tx, caller.subject, found.organisation_id).await?;
+    if !rights.allow(Permission::InvitationsRead) {
+        return Err(Error::InvitationNotFound);
+    }
+    rights.require(Permission::InvitationsReissue)?;
+    rights.require_to_grant(&found.roles(), giver(caller))?;
+    let now = service.clock.now();
+    invitation::settle_expired(&*tx, found.organisation_id, &found.email, now).await?;
+    let kind: invitation::Giver = giver(caller).into();
+    let reissued = invitation::Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Pending))
+        .col_expr(Column::Issue, Expr::col(Column::Issue).add(1))
+        .col_expr(Column::InviterId, Expr::value(caller.subject))
+        .col_expr(Column::InviterKind, Expr::value(kind))
+        .col_expr(Column::ExpiresAt, Expr::value(now + service.link_life))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.is_in([State::Pending, State::Expired]))
+        .exec(&*tx)
+        .await;
+    let reissued = match reissued {
+        // A later invitation of the same address is pending: that one is to be reissued.
+        Err(error) if db::is_unique_violation(&error) => {
+            drop(tx);
+            return Err(pending_instead(service, &found).await?);
+        }
+        reissued => reissued?.rows_affected,
+    };
+    let found = invitation::Entity::find_by_id(id).one(&*tx).await?;
+    let found = found.ok_or(Error::InvitationNotFound)?;
+    if reissued == 0 {
+        return Err(Error::NotPending(found.state_at(now)));
+    }
+    if let CallerKind::Person { email, display_name, .. } = &caller.kind {
+        person::remember(&*tx, caller.subject, email.as_str(), display_name).await?;
+    }
+    let event = InvitationReissued {
+        invitation_id: found.id.to_string(),
+        organisation_id: found.organisation_id.to_string(),
+        issue: found.issue,
+    };
+    let key = "organisation.invitation.reissued.v1";
+    service::publish(&tx, &service.clock, key, found.id, &event).await?;
+    tx.commit().await?;
+    Ok(ReissueInvitationResponse { invitation: Some(found.seen_at(now)) })
+}
+
+async fn pending_instead(
+    service: &Organisations,
+    expired: &invitation::Model,
+) -> Result<Error, Error> {
+    let pending = invitation::Entity::find()
+        .filter(Column::OrganisationId.eq(expired.organisation_id))
+        .filter(Column::Email.eq(&expired.email))
+        .filter(Column::State.eq(State::Pending))
+        .one(service.database.read())
+        .await?;
+    Ok(Error::InvitationPending { id: pending.map_or(Uuid::nil(), |pending| pending.id) })
+}

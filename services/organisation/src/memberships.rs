@@ -1,0 +1,3 @@
+//! Memberships: who belongs where.
+
+pub(crate) mod list;

@@ -1,0 +1,6 @@
+//! The tree: roots and sub-organisations.
+
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod update;

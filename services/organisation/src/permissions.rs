@@ -1,0 +1,3 @@
+//! Permissions: what somebody may do.
+
+pub(crate) mod check;
