@@ -23,7 +23,8 @@ impl HttpBoundary {
     /// To be made after [`crate::Telemetry::start`], like everything that measures.
     #[allow(clippy::new_without_default, reason = "it registers an instrument: no plain value")]
     pub fn new() -> Self {
-        let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let seconds =
+            [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let meter = global::meter("usher");
         let histogram = meter.f64_histogram("usher_http_server_duration");
         Self { duration: histogram.with_unit("s").with_boundaries(seconds.to_vec()).build() }
@@ -74,5 +75,57 @@ fn name_of(method: &Method) -> &'static str {
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tower::ServiceExt as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_named_by_its_route_and_goes_on_with_its_trace() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let subscriber = tracing_subscriber::registry()
+            .with(tracing_opentelemetry::layer().with_tracer(tracer))
+            .with(tracing_subscriber::fmt::layer().with_writer(move || writer.clone()));
+        let _listening = tracing::subscriber::set_default(subscriber);
+        let observe = from_fn_with_state(HttpBoundary::new(), HttpBoundary::observe);
+        let router = Router::new().route("/links/{token}", get(async || "opened")).layer(observe);
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let request = Request::get("/links/secret?x=secret")
+            .header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        for told in ["GET", "/links/{token}", "status=200", trace] {
+            assert!(lines.contains(told), "{told:?} is not in {lines}");
+        }
+        assert!(!lines.contains("secret"), "{lines}");
     }
 }

@@ -62,7 +62,8 @@ mod tests {
         assert!(is_read(&["Bearer abc.DEF-1_2~+/="]));
         assert!(is_read(&["bearer abc"]), "a scheme has no case (RFC 9110, section 11.1)");
         let long = format!("Bearer {}", "a".repeat(LONGEST + 1));
-        for bad in ["", "Bearer", "Bearer ", "Basic YTpi", "abc", "Bearer a b", "Bearer a,b", &long] {
+        for bad in ["", "Bearer", "Bearer ", "Basic YTpi", "abc", "Bearer a b", "Bearer a,b", &long]
+        {
             assert!(!is_read(&[bad]), "{bad:?}");
         }
         assert!(!is_read(&["Bearer a", "Bearer b"]), "whose would it be?");

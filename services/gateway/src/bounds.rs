@@ -64,7 +64,8 @@ mod tests {
     use crate::tests::{self, Answer};
 
     fn router() -> Router {
-        let settings = tests::settings(&[("concurrent_streams", "1"), ("rpc_timeout_seconds", "1")]);
+        let settings = tests::settings(&[("concurrent_streams", "1")]);
+        let settings = Settings { rpc_timeout: Duration::from_millis(50), ..settings };
         let routes = Router::new()
             .route("/api/panic", get(async || -> &str { panic!("secret") }))
             .route("/api/left", get(async || format!("{:?}", deadline::remaining().is_some())))
@@ -84,14 +85,14 @@ mod tests {
         assert!(!answer.text.contains("secret"));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_request_ends_in_time_and_its_calls_know_the_deadline() {
         let answer = get_from(router(), "/api/stuck").await;
         answer.is_problem(StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED");
         assert_eq!(get_from(router(), "/api/left").await.text, "true");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_request_too_many_is_refused_at_once() {
         let router = router();
         let (stuck, refused) = tokio::join!(

@@ -4,7 +4,7 @@ mod body;
 mod id;
 mod query;
 
-pub(crate) use body::{Object, content_type};
+pub(crate) use body::Object;
 pub(crate) use id::Id;
 pub(crate) use query::Query;
 

@@ -39,10 +39,8 @@ struct Key {
 async fn keys(State(gateway): State<Gateway>) -> Result<impl IntoResponse, Problem> {
     let answer = gateway.keys().get_key_set(GetKeySetRequest {}).await?.into_inner();
     let keys = answer.keys.into_iter().map(Key::from).collect();
-    let headers = [
-        (CACHE_CONTROL, "public, max-age=300"),
-        (CONTENT_TYPE, "application/jwk-set+json"),
-    ];
+    let headers =
+        [(CACHE_CONTROL, "public, max-age=300"), (CONTENT_TYPE, "application/jwk-set+json")];
     Ok((headers, Json(KeySet { keys })))
 }
 

@@ -49,9 +49,8 @@ pub fn build(infra: &Infra) -> anyhow::Result<Module> {
     if let Some(Mail::Mailbox(mailbox)) = &infra.mail {
         routes = routes.merge(mailbox::routes(mailbox.clone()));
     }
-    let routes = routes
-        .fallback(fallback::unknown_path)
-        .method_not_allowed_fallback(fallback::wrong_method);
+    let routes =
+        routes.fallback(fallback::unknown_path).method_not_allowed_fallback(fallback::wrong_method);
     let http = bounds::apply(routes, &infra.settings);
     Ok(Module { http: Some(http), ..Module::new("gateway") })
 }

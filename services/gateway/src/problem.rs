@@ -213,10 +213,8 @@ impl From<Status> for Problem {
 
 fn violations(details: &ErrorDetails) -> Vec<Violation> {
     let listed = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
-    let violation = |v: tonic_types::FieldViolation| Violation {
-        field: v.field,
-        description: v.description,
-    };
+    let violation =
+        |v: tonic_types::FieldViolation| Violation { field: v.field, description: v.description };
     listed.into_iter().map(violation).collect()
 }
 
@@ -244,19 +242,21 @@ struct FieldError<'a> {
     message: &'a str,
 }
 
+impl<'a> From<&'a Violation> for FieldError<'a> {
+    fn from(violation: &'a Violation) -> Self {
+        Self { field: &violation.field, message: &violation.description }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let error = |v| {
-            let Violation { field, description } = v;
-            FieldError { field, message: description }
-        };
         let document = Document {
             r#type: format!("urn:usher:problem:{}", self.reason.to_lowercase().replace('_', "-")),
             title: self.title(),
             status: self.status.as_u16(),
             detail: &self.detail,
             reason: &self.reason,
-            errors: self.errors.iter().map(error).collect(),
+            errors: self.errors.iter().map(FieldError::from).collect(),
             metadata: &self.metadata,
         };
         let mut response = (self.status, Json(document)).into_response();

@@ -8,13 +8,13 @@ pub(crate) fn moment(timestamp: Option<Timestamp>) -> Option<Time> {
 }
 
 /// A moment as `sources/002` writes it: RFC 3339 in UTC, milliseconds, `Z`.
-pub(crate) fn stamp(time: Time) -> String {
+pub(crate) fn stamp(time: &Time) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// [`stamp`] for what a service answered; `null` for what is not set.
 pub(crate) fn stamp_of(timestamp: Option<Timestamp>) -> Option<String> {
-    moment(timestamp).map(stamp)
+    moment(timestamp).as_ref().map(stamp)
 }
 
 #[cfg(test)]

@@ -1,0 +1,46 @@
+//! The mailer: it hears that an invitation was issued, and hands exactly one mail to the mail
+//! server.
+//!
+//! - [`consumers`]: one event a file, each a story.
+//! - [`attempt`]: one try at one mail: fill the template, send, record.
+//! - [`message`]: what goes over the wire.
+//!
+//! It has no tables: the notification service keeps the deliveries, and with them the memory that
+//! makes an event that arrives twice one mail.
+
+mod attempt;
+mod consumers;
+mod message;
+mod peers;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kernel::{Clock, EmailAddress};
+use service::{Infra, Mail, Module, Peers};
+
+const NAME: &str = "mailer";
+
+/// What every consumer works with.
+struct Mailer {
+    peers: Peers,
+    mail: Mail,
+    clock: Clock,
+    from: EmailAddress,
+}
+
+/// The worker, ready to be run.
+pub fn build(infra: &Infra) -> anyhow::Result<Module> {
+    let mailer = Arc::new(Mailer {
+        peers: infra.peers(NAME)?,
+        mail: infra.mail.clone().context("the mailer needs a mail transport")?,
+        clock: infra.clock.clone(),
+        from: infra.settings.mail_from.clone(),
+    });
+    Ok(Module {
+        consumers: vec![consumers::invitation_issued::consumer(mailer)],
+        ..Module::new(NAME)
+    })
+}

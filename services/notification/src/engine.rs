@@ -105,7 +105,7 @@ fn fill(
 ) -> Result<String, Error> {
     let mut page = Page(Vec::new());
     let template = environment.get_template(name)?;
-    template.render_captured_to(Value::from_iter(values.clone()), &mut page)?;
+    template.render_captured_to(Value::from_pairs(values.clone()), &mut page)?;
     String::from_utf8(page.0)
         .map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is not UTF-8"))
 }
@@ -124,5 +124,57 @@ impl io::Write for Page {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(source: &'static str) -> Result<String, Error> {
+        let mut environment = sandbox();
+        environment.add_template("override.html", source)?;
+        let values = BTreeMap::from([("name", Value::from("<b>".repeat(600)))]);
+        fill(&environment, "override.html", &values)
+    }
+
+    #[test]
+    fn a_template_cannot_loop_for_ever() {
+        let digits = "[0,1,2,3,4,5,6,7,8,9]";
+        let source = (0..6).fold("x".to_owned(), |body, depth| {
+            format!("{{% for i{depth} in {digits} %}}{body}{{% endfor %}}")
+        });
+        let error = run(source.leak()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfFuel);
+    }
+
+    #[test]
+    fn a_template_cannot_write_for_ever() {
+        // 10,000 steps could write 24 MB of these names.
+        let source = "{{ name }}".repeat(400);
+        let error = run(source.leak()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WriteFailure);
+    }
+
+    #[test]
+    fn a_template_reaches_nothing_but_its_variables() {
+        for source in [
+            "{{ nobody }}",
+            "{{ name.secret.deeper }}",
+            "{{ name|safe }}",
+            "{{ name|format }}",
+            "{{ range(5) }}",
+            "{{ debug() }}",
+            "{% include 'layout.html' %}",
+            "{% extends 'layout.html' %}",
+            "{% if nobody %}{% endif %}",
+        ] {
+            assert!(run(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_escaped() {
+        assert!(run("{{ name }}").unwrap().starts_with("&lt;b&gt;"));
     }
 }

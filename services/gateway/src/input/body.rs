@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequest<S> for Object {
 }
 
 /// The content type in lower case, without its parameters; empty if there is none.
-pub(crate) fn content_type(headers: &HeaderMap) -> String {
+fn content_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn every_member_of_a_wrong_type_is_named() {
-        let mut object = Object::parse(br#"{"email":7,"role":["user"],"x":{},"locale":null}"#).unwrap();
+        let mut object =
+            Object::parse(br#"{"email":7,"role":["user"],"x":{},"locale":null}"#).unwrap();
         let read = ["email", "role", "locale", "organisation_id"].map(|name| object.text(name));
         assert_eq!(read, [""; 4]);
         let named: Vec<_> = object.fields.violations().iter().map(|v| v.field.as_str()).collect();
@@ -95,7 +96,9 @@ mod tests {
     #[test]
     fn what_is_no_json_object_is_refused() {
         let deep = "[".repeat(100_000);
-        for bad in ["", "{", "[]", "\"a\"", "{\"a\":\"\\ud800\"}", "{\"a\":1}x", "\u{feff}{}", &deep] {
+        for bad in
+            ["", "{", "[]", "\"a\"", "{\"a\":\"\\ud800\"}", "{\"a\":1}x", "\u{feff}{}", &deep]
+        {
             let problem = Object::parse(bad.as_bytes()).err().unwrap();
             assert_eq!(problem.reason, "BODY_MALFORMED", "{bad:.20}");
         }

@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn every_wrong_parameter_is_named() {
-        let pairs = [("page_size", "many"), ("status", "lost"), ("id", "1"), ("id", "2"), ("x", "")];
+        let pairs =
+            [("page_size", "many"), ("status", "lost"), ("id", "1"), ("id", "2"), ("x", "")];
         let pairs = pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
         let mut query = Query { pairs, fields: Fields::default() };
         assert_eq!(query.number("page_size"), 0);

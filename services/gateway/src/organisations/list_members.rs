@@ -45,7 +45,8 @@ pub(super) async fn list_members(
     accept([query.fields])?;
     let mut memberships = gateway.memberships(bearer.into());
     let answer = memberships.list_memberships(request).await;
-    let answer = answer.map_err(|status| Problem::from(status).renaming("organisation_id", "id"))?;
+    let answer =
+        answer.map_err(|status| Problem::from(status).renaming("organisation_id", "id"))?;
     let answer = answer.into_inner();
     let members = answer.memberships.into_iter().map(Member::from).collect();
     Ok(Json(Page { members, next_page_token: answer.next_page_token }))

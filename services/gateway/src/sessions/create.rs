@@ -16,7 +16,8 @@ pub(super) async fn create(
     State(gateway): State<Gateway>,
     mut body: Object,
 ) -> Result<(StatusCode, Json<Tokens>), Problem> {
-    let request = CreateSessionRequest { email: body.text("email"), password: body.text("password") };
+    let request =
+        CreateSessionRequest { email: body.text("email"), password: body.text("password") };
     accept([body.fields])?;
     let answer = gateway.sessions(Auth::Anonymous).create_session(request).await?.into_inner();
     let tokens = answer.tokens.ok_or_else(Problem::internal)?;

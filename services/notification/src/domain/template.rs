@@ -57,7 +57,8 @@ impl Locale {
         let is_subtag = |part: &str| {
             (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
         };
-        let is_language = |part: &str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_alphabetic());
+        let is_language =
+            |part: &str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_alphabetic());
         match text {
             "" => Ok(Self("en".to_owned())),
             _ if text.len() <= 35
@@ -203,8 +204,14 @@ mod tests {
     #[test]
     fn a_locale_falls_back_to_its_language_and_then_to_english() {
         for (locale, tag) in [
-            ("de", "de"), ("de-AT", "de"), ("DE-at", "de"), ("de-Latn-AT-1996", "de"),
-            ("en-GB", "en"), ("fr-CA", "en"), ("den", "en"), ("", "en"),
+            ("de", "de"),
+            ("de-AT", "de"),
+            ("DE-at", "de"),
+            ("de-Latn-AT-1996", "de"),
+            ("en-GB", "en"),
+            ("fr-CA", "en"),
+            ("den", "en"),
+            ("", "en"),
         ] {
             assert_eq!(Locale::parse(locale).unwrap().language().tag(), tag, "{locale:?}");
         }
@@ -212,7 +219,17 @@ mod tests {
 
     #[test]
     fn what_is_no_language_tag_is_refused() {
-        for bad in ["d", "de_AT", "de-", "-de", "1e", "de-abcdefghi", "../../etc", "de\r\n", &"aa-".repeat(12)] {
+        for bad in [
+            "d",
+            "de_AT",
+            "de-",
+            "-de",
+            "1e",
+            "de-abcdefghi",
+            "../../etc",
+            "de\r\n",
+            &"aa-".repeat(12),
+        ] {
             assert!(Locale::parse(bad).is_err(), "{bad:?}");
         }
     }
@@ -226,7 +243,15 @@ mod tests {
 
     #[test]
     fn a_link_is_a_web_address_and_nothing_else() {
-        for bad in ["", "https://", "javascript:alert(1)", "data:text/html,x", "https://a\r\nb", "https://a b", " https://a"] {
+        for bad in [
+            "",
+            "https://",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://a\r\nb",
+            "https://a b",
+            " https://a",
+        ] {
             assert!(!is_link(bad), "{bad:?}");
         }
         assert!(is_link("https://usher.example/invitations/abc"));

@@ -1,7 +1,9 @@
 //! The table `deliveries`.
 
 use kernel::{Time, Uuid};
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ExprTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+};
 
 use crate::domain::delivery::Outcome;
 
@@ -127,8 +129,7 @@ pub(crate) async fn claim(
     recipient: &str,
     claim: Claim<'_>,
 ) -> Result<bool, DbErr> {
-    let lapsed =
-        Column::State.eq(State::Sending).and(Column::ClaimExpiresAt.lte(claim.now));
+    let lapsed = Column::State.eq(State::Sending).and(Column::ClaimExpiresAt.lte(claim.now));
     let update = Entity::update_many()
         .set(ActiveModel {
             state: Set(State::Sending),

@@ -21,7 +21,8 @@ pub fn start(program: &Path, room: &Path, port: u16, interruption: &Interruption
         Command::new(program)
             .current_dir(&home)
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--save", "", "--appendonly", "no"])
+            // A numbered database for each test.
+            .args(["--save", "", "--appendonly", "no", "--databases", "1024"])
             .arg("--dir")
             .arg(&home),
         room,

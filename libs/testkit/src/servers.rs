@@ -1,0 +1,49 @@
+//! The private servers of this test run. Each test takes a part of its own: a database, a virtual
+//! host, a numbered Redis database.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kernel::Clock;
+use sea_orm::ConnectionTrait as _;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `cargo xtask test`, or `cargo xtask servers` beside this")
+    })
+}
+
+/// A name that no other test of this run has.
+fn unique() -> String {
+    format!("t{}", Clock::System.new_id().simple())
+}
+
+/// The URL of a new PostgreSQL database.
+pub async fn postgres() -> String {
+    let admin = variable("USHER_TEST_POSTGRES_URL");
+    let name = unique();
+    let url = db::DatabaseUrl::parse(&admin).expect("USHER_TEST_POSTGRES_URL");
+    let database = db::Database::connect(&url, "testkit", 1).await.expect("connect to PostgreSQL");
+    let create = format!("CREATE DATABASE {name} STRATEGY file_copy");
+    database.read().execute_unprepared(&create).await.expect("create a database");
+    database.close().await;
+    let (server, _) = admin.rsplit_once('/').expect("a database in USHER_TEST_POSTGRES_URL");
+    format!("{server}/{name}")
+}
+
+/// The URL of a new RabbitMQ virtual host.
+pub async fn rabbitmq() -> String {
+    let name = unique();
+    let management = variable("USHER_TEST_RABBITMQ_MANAGEMENT_URL");
+    let created = reqwest::Client::new().put(format!("{management}/api/vhosts/{name}")).send().await;
+    let status = created.expect("reach RabbitMQ's management").status();
+    assert!(status.is_success(), "creating a virtual host answered {status}");
+    format!("{}/{name}", variable("USHER_TEST_RABBITMQ_URL").trim_end_matches('/'))
+}
+
+/// The URL of a Redis database that this test has for itself.
+pub fn redis() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test binaries run one after the other, but leave their keys behind: each begins elsewhere.
+    let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}/{}", variable("USHER_TEST_REDIS_URL").trim_end_matches('/'), number % 1_024)
+}

@@ -1,0 +1,194 @@
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mail_parser::MessageParser;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::eventually;
+
+/// A mail server over real TCP that keeps what it gets, as it came over the wire.
+pub struct SmtpSink {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    mails: Vec<Mail>,
+    replies: Vec<Reply>,
+}
+
+/// A mail as it arrived.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The envelope's recipient.
+    pub recipient: String,
+    /// The bytes between DATA and the final dot, dot-stuffing undone.
+    pub raw: Vec<u8>,
+}
+
+/// What the server says to the next mails instead of taking them.
+#[derive(Clone, Copy, Debug)]
+pub enum Reply {
+    /// `451`: try again.
+    Delay,
+    /// `550`: never.
+    Refuse,
+}
+
+impl SmtpSink {
+    /// Starts on a free port.
+    pub async fn start() -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    /// Starts at an address, as a server that comes back does.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port for the mail server");
+        let address = listener.local_addr().expect("its address");
+        let state = Arc::<Mutex<State>>::default();
+        let shared = state.clone();
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, shared.clone()));
+            }
+        });
+        Self { address, state, accepting }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers the next mails so, in this order; later ones are taken.
+    pub fn reply(&self, replies: &[Reply]) {
+        self.lock().replies.extend_from_slice(replies);
+    }
+
+    /// All that has arrived.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.lock().mails.clone()
+    }
+
+    /// Waits for the first mail to an address.
+    pub async fn mail_to(&self, address: &str) -> Mail {
+        eventually(&format!("a mail to {address}"), async || {
+            self.mails().into_iter().find(|mail| mail.recipient == address)
+        })
+        .await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SmtpSink {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Mail {
+    /// The plain-text part, decoded.
+    pub fn text(&self) -> String {
+        let mail = MessageParser::default().parse(&self.raw).expect("a mail that can be parsed");
+        mail.body_text(0).expect("a text part").into_owned()
+    }
+
+    /// The HTML part, decoded.
+    pub fn html(&self) -> String {
+        let mail = MessageParser::default().parse(&self.raw).expect("a mail that can be parsed");
+        mail.body_html(0).expect("an HTML part").into_owned()
+    }
+
+    /// A header's text, decoded.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let mail = MessageParser::default().parse(&self.raw).expect("a mail that can be parsed");
+        mail.header(name.to_owned()).and_then(|value| value.as_text().map(str::to_owned))
+    }
+
+    /// The invitation link, taken from the plain text as a person would.
+    pub fn link(&self) -> String {
+        let text = self.text();
+        let mut words = text.split_whitespace();
+        words.find(|word| word.contains("/invitations/")).expect("a link in the mail").to_owned()
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read);
+    write.write_all(b"220 sink.example ESMTP\r\n").await?;
+    let mut recipient = String::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let command = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let verb = command.get(..4).unwrap_or_default().to_uppercase();
+        let answer: &[u8] = match verb.as_str() {
+            "EHLO" => b"250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
+            "RCPT" => {
+                recipient = address_in(&command);
+                b"250 ok\r\n"
+            }
+            "DATA" => {
+                write.write_all(b"354 go on\r\n").await?;
+                let raw = read_data(&mut lines).await?;
+                keep(&state, Mail { recipient: recipient.clone(), raw })
+            }
+            "QUIT" => {
+                write.write_all(b"221 bye\r\n").await?;
+                return Ok(());
+            }
+            "HELO" | "MAIL" | "RSET" | "NOOP" => b"250 ok\r\n",
+            _ => b"500 what?\r\n",
+        };
+        write.write_all(answer).await?;
+    }
+}
+
+fn keep(state: &Mutex<State>, mail: Mail) -> &'static [u8] {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.replies.is_empty() {
+        state.mails.push(mail);
+        return b"250 taken\r\n";
+    }
+    match state.replies.remove(0) {
+        Reply::Delay => b"451 later\r\n",
+        Reply::Refuse => b"550 never\r\n",
+    }
+}
+
+async fn read_data(
+    lines: &mut BufReader<tokio::net::tcp::OwnedReadHalf>,
+) -> std::io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if lines.read_until(b'\n', &mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == b".\r\n" {
+            return Ok(raw);
+        }
+        let unstuffed = line.strip_prefix(b".").unwrap_or(&line);
+        raw.extend_from_slice(unstuffed);
+    }
+}
+
+fn address_in(command: &str) -> String {
+    let inside = command.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inside.map(|(address, _)| address.to_owned()).unwrap_or_default()
+}

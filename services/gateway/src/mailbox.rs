@@ -1,0 +1,30 @@
+//! The mailbox of the embedded mode: mail stays in this process, for people and tests to read.
+//! Everybody who reaches the port can: `usher up` is for one's own machine.
+
+mod find;
+mod list;
+mod read;
+mod show;
+
+use axum::{Router, routing::get};
+use kernel::EmailAddress;
+use service::Mailbox;
+
+pub(crate) fn routes(mailbox: Mailbox) -> Router {
+    Router::new()
+        .route("/mailbox", get(list::list))
+        .route("/mailbox/{id}", get(show::show))
+        .route("/api/mailbox", get(find::find))
+        .with_state(mailbox)
+}
+
+/// The most that is listed at once.
+const LIMIT: usize = 100;
+
+/// The recipient that a query asks for, spelled as mails are addressed; nothing means everybody.
+fn recipient(to: String) -> Option<String> {
+    match EmailAddress::parse(&to) {
+        Ok(address) => Some(address.into()),
+        Err(_) => Some(to).filter(|to| !to.is_empty()),
+    }
+}

@@ -1,0 +1,256 @@
+use std::time::Duration;
+
+use api::{identity::v1::UserStatus, organisation::v1::InvitationState};
+use tonic::{Code, Status};
+
+use super::{double::Double, *};
+use crate::headers::POLICY;
+
+const PASSWORD: &str = "a+quiet+morning+by+the+sea";
+
+fn refusal(code: Code, reason: &str) -> Status {
+    service::refusal("identity.usher", code, reason, "No.", &[], None)
+}
+
+fn enrolment() -> String {
+    format!("display_name=Ada+L&password={PASSWORD}&password_again={PASSWORD}")
+}
+
+#[tokio::test]
+async fn a_link_tells_what_is_offered_and_changes_nothing() {
+    let double = Double::start().await;
+    let page = browse(&double.gateway, "/invitations/t1").await;
+    page.is_page(StatusCode::OK);
+    assert_eq!(page.header("content-security-policy"), POLICY);
+    for told in
+        ["ABC Holdings", "approver, user", "ada@example.com", "Thursday 28 May 2026, 16:12 UTC"]
+    {
+        page.says(told);
+    }
+    page.says("<title>Join ABC Holdings");
+    page.says("action=\"/invitations/t1/enrol\"");
+    page.says("value=\"Ada\" autocomplete=\"name\"");
+    page.says("autocomplete=\"new-password\"");
+    page.says("value=\"ada@example.com\" autocomplete=\"username\" readonly");
+    assert_eq!(double.calls(), ["InspectInvitationLink t1", "GetUser u1 as own"]);
+
+    double.invitee_is(UserStatus::Active);
+    let page = browse(&double.gateway, "/invitations/t1").await;
+    page.is_page(StatusCode::OK);
+    page.says("action=\"/invitations/t1/accept\"");
+    page.says("autocomplete=\"current-password\"");
+    page.keeps_silent_about("new-password");
+}
+
+#[tokio::test]
+async fn a_link_that_cannot_be_used_says_why_before_anyone_types() {
+    let double = Double::start().await;
+    for (state, told) in [
+        (InvitationState::Accepted, "This invitation has been accepted"),
+        (InvitationState::Expired, "This invitation has expired"),
+        (InvitationState::Revoked, "This invitation was taken back"),
+        (InvitationState::Declined, "This invitation was declined"),
+    ] {
+        double.invitation_is(state);
+        let get = browse(&double.gateway, "/invitations/t1").await;
+        let enrol = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+        let accept = submit(&double.gateway, "/invitations/t1/accept", "password=x").await;
+        for page in [get, enrol, accept] {
+            page.is_page(StatusCode::GONE);
+            page.says(&format!("<h1>{told}</h1>"));
+            page.says(&format!("<title>{told}"));
+            page.keeps_silent_about("<form");
+        }
+        assert!(double.calls().iter().all(|call| call == "InspectInvitationLink t1"));
+    }
+    double.refuse("InspectInvitationLink", refusal(Code::NotFound, "LINK_INVALID"));
+    for token in ["t1", "%ff", "%3Cscript%3E"] {
+        let page = browse(&double.gateway, &format!("/invitations/{token}")).await;
+        page.is_page(StatusCode::NOT_FOUND);
+        page.says("This link is not valid");
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_is_locked_does_not_get_a_form() {
+    let double = Double::start().await;
+    double.invitee_is(UserStatus::Suspended);
+    let page = browse(&double.gateway, "/invitations/t1").await;
+    page.is_page(StatusCode::FORBIDDEN);
+    page.keeps_silent_about("<form");
+}
+
+#[tokio::test]
+async fn names_are_shown_and_never_obeyed() {
+    let double = Double::start().await;
+    let name = "<script>alert(1)</script>\" autofocus x=\"";
+    double.names_are(name, name);
+    let page = browse(&double.gateway, "/invitations/t1").await;
+    page.is_page(StatusCode::OK);
+    page.says("&#60;script&#62;");
+    page.keeps_silent_about("\" autofocus x=\"");
+    let form = "display_name=%3Cscript%3Ealert(2)%3C/script%3E";
+    let page = submit(&double.gateway, "/invitations/t1/enrol", form).await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    page.says("&#60;script&#62;alert(2)");
+}
+
+#[tokio::test]
+async fn enrolling_joins_and_leaves_no_session() {
+    let double = Double::start().await;
+    let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+    page.is_page(StatusCode::OK);
+    page.says("Welcome to ABC Holdings");
+    assert_eq!(
+        double.calls(),
+        [
+            "InspectInvitationLink t1",
+            "GetUser u1 as own",
+            "EnrolUser t1 Ada L",
+            "AcceptInvitation i1 as invitee",
+            "RevokeCurrentSession as invitee",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_form_comes_back_with_every_error_and_without_the_passwords() {
+    let double = Double::start().await;
+    let form = "display_name=Ada+L&password=short-secret&password_again=another";
+    let page = submit(&double.gateway, "/invitations/t1/enrol", form).await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    page.says("<title>Error: ");
+    page.says("<a href=\"#password\">Choose a password of at least 15 characters.</a>");
+    page.says("<a href=\"#password_again\">Enter the same password twice.</a>");
+    page.says("aria-describedby=\"password-hint password-error\"");
+    page.says("value=\"Ada L\"");
+    page.keeps_silent_about("short-secret");
+    page.keeps_silent_about("another");
+    assert!(!double.calls().iter().any(|call| call.starts_with("EnrolUser")));
+
+    let page = submit(&double.gateway, "/invitations/t1/enrol", "").await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    page.says("Enter your name.");
+    page.says("Choose a password.");
+
+    let mut fields = kernel::Fields::default();
+    fields.reject("password", "it is one of the most common");
+    double.refuse("EnrolUser", service::invalid(&fields));
+    let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    page.says("Choose another password: it is one of the most common.");
+    page.says("value=\"Ada L\"");
+    page.keeps_silent_about("a quiet morning");
+}
+
+#[tokio::test]
+async fn who_has_enrolled_before_signs_in_instead() {
+    let double = Double::start().await;
+    double.refuse("EnrolUser", refusal(Code::FailedPrecondition, "ALREADY_ENROLLED"));
+    let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+    page.is_page(StatusCode::CONFLICT);
+    page.says("You have an account already.");
+    page.says("action=\"/invitations/t1/accept\"");
+}
+
+#[tokio::test]
+async fn an_invitation_that_ends_meanwhile_is_told_and_the_session_ends_all_the_same() {
+    let double = Double::start().await;
+    for (reason, told) in [
+        ("INVITATION_REVOKED", "This invitation was taken back"),
+        ("INVITATION_EXPIRED", "This invitation has expired"),
+        ("INVITER_LOST_RIGHT", "This invitation can no longer be accepted"),
+    ] {
+        double.refuse("AcceptInvitation", refusal(Code::FailedPrecondition, reason));
+        let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+        page.is_page(StatusCode::GONE);
+        page.says(told);
+        assert_eq!(double.calls().last().unwrap(), "RevokeCurrentSession as invitee");
+    }
+    double.refuse("AcceptInvitation", Status::unavailable("tcp connect error"));
+    let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+    page.is_page(StatusCode::SERVICE_UNAVAILABLE);
+    page.says("Your password is set");
+    assert_eq!(page.header("retry-after"), "1");
+    assert_eq!(double.calls().last().unwrap(), "RevokeCurrentSession as invitee");
+}
+
+#[tokio::test]
+async fn who_has_an_account_signs_in_with_the_invited_address_and_no_other() {
+    let double = Double::start().await;
+    double.invitee_is(UserStatus::Active);
+    let form = "username=eve%40example.com&password=mine";
+    let page = submit(&double.gateway, "/invitations/t1/accept", form).await;
+    page.is_page(StatusCode::OK);
+    page.says("Welcome to ABC Holdings");
+    assert_eq!(
+        double.calls()[2..],
+        [
+            "CreateSession ada@example.com",
+            "AcceptInvitation i1 as invitee",
+            "RevokeCurrentSession as invitee",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_too_many_of_them_are_told() {
+    let double = Double::start().await;
+    double.invitee_is(UserStatus::Active);
+    double.refuse("CreateSession", refusal(Code::Unauthenticated, "CREDENTIALS_INVALID"));
+    let page = submit(&double.gateway, "/invitations/t1/accept", "password=wrong-one").await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    page.says("This is not the password of this address.");
+    page.keeps_silent_about("wrong-one");
+    assert_eq!(page.header("www-authenticate"), "", "a page asks by its form");
+
+    let after = Some(Duration::from_secs(90));
+    let reason = "TOO_MANY_ATTEMPTS";
+    let status =
+        service::refusal("identity.usher", Code::ResourceExhausted, reason, "No.", &[], after);
+    double.refuse("CreateSession", status);
+    let page = submit(&double.gateway, "/invitations/t1/accept", "password=wrong-one").await;
+    page.is_page(StatusCode::TOO_MANY_REQUESTS);
+    page.says("Try again in 2 minutes.");
+    assert_eq!(page.header("retry-after"), "90");
+}
+
+#[tokio::test]
+async fn a_host_of_the_callers_choice_is_not_repeated() {
+    let double = Double::start().await;
+    let request = Request::get("/invitations/t1")
+        .header("host", "evil.example")
+        .header("x-forwarded-host", "evil.example")
+        .header("forwarded", "host=evil.example");
+    let page = send(&double.gateway, request.body(Body::empty()).unwrap()).await;
+    page.is_page(StatusCode::OK);
+    page.keeps_silent_about("evil.example");
+}
+
+#[tokio::test]
+async fn a_failure_is_a_page_for_people_and_a_problem_for_programs() {
+    let gateway = gateway(&[("body_bytes", "1024")]);
+    let page = browse(&gateway, "/invitations/t1").await;
+    page.is_page(StatusCode::SERVICE_UNAVAILABLE);
+    page.says("Try again in a moment");
+    assert_eq!(page.header("retry-after"), "1");
+    browse(&gateway, "/nothing").await.is_page(StatusCode::NOT_FOUND);
+    let large = format!("password={}", "a".repeat(2_000));
+    let page = submit(&gateway, "/invitations/t1/accept", &large).await;
+    page.is_page(StatusCode::PAYLOAD_TOO_LARGE);
+
+    let request = Request::get("/invitations/t1").body(Body::empty()).unwrap();
+    let problem = send(&gateway, request).await;
+    problem.is_problem(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE");
+    let problem = browse(&gateway, "/api/nothing").await;
+    problem.is_problem(StatusCode::NOT_FOUND, "PATH_UNKNOWN");
+}
+
+#[tokio::test]
+async fn the_start_page_and_the_style_are_there() {
+    let gateway = gateway(&[]);
+    browse(&gateway, "/").await.is_page(StatusCode::OK);
+    let style = browse(&gateway, "/assets/usher.css").await;
+    assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+    assert_eq!(style.header("cache-control"), "public, max-age=3600");
+}

@@ -1,0 +1,3 @@
+//! What the mailer listens to, one event a file.
+
+pub(crate) mod invitation_issued;

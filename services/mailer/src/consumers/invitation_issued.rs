@@ -1,0 +1,405 @@
+//! `organisation.invitation.created.v1` and `organisation.invitation.reissued.v1`: an invitation has
+//! a new link, so one mail goes out.
+
+use std::sync::Arc;
+
+use api::{
+    identity::v1::{GetUserRequest, User, UserStatus, user_service_client::UserServiceClient},
+    notification::v1::{
+        ClaimDeliveryRequest, ClaimDeliveryResponse, delivery_service_client::DeliveryServiceClient,
+    },
+    organisation::v1::{
+        GetInvitationMailRequest, GetInvitationMailResponse, Invitation, InvitationCreated,
+        InvitationReissued, invitation_service_client::InvitationServiceClient,
+    },
+};
+use bus::Queue;
+use chrono::SecondsFormat;
+use kernel::{EmailAddress, Time, Uuid, parse_id};
+use prost::Message as _;
+use service::{Auth, Consumer, Message, Refusal};
+
+use crate::{
+    Mailer,
+    attempt::{Attempt, attempt},
+    peers::{incomplete, refusal},
+};
+
+const CREATED: &str = "organisation.invitation.created.v1";
+const REISSUED: &str = "organisation.invitation.reissued.v1";
+
+const QUEUE: Queue =
+    Queue { name: "mailer.invitations", bindings: &[CREATED, REISSUED], concurrency: 8 };
+
+/// The consumer.
+pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
+    Consumer::new(QUEUE, move |message| {
+        let mailer = mailer.clone();
+        async move { invitation_issued(&mailer, message).await }
+    })
+}
+
+/// Rule: one event sends one mail to the invitee, whatever crashes; to an account that exists
+/// another one than to a new one. What has been overtaken by another issue, or by the invitation's
+/// end, and what would reach a closed account, sends none.
+/// Event: `organisation.invitation.created.v1`, `organisation.invitation.reissued.v1`.
+async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
+    let Issued { invitation_id, issue } = decode(&message)?;
+    let auth = mailer.peers.own().await.map_err(|s| refusal("IssueServiceToken", &s))?;
+
+    let mail = invitation_mail(mailer, auth.clone(), invitation_id, issue).await?;
+    if mail.superseded {
+        tracing::info!(%invitation_id, issue, "superseded: no mail");
+        return Ok(());
+    }
+    let invitation = mail.invitation.ok_or_else(|| incomplete("GetInvitationMail"))?;
+    let recipient = EmailAddress::parse(&invitation.email)
+        .map_err(|_| Refusal::Reject("the invitation's address is none".to_owned()))?;
+
+    let user = invitee(mailer, auth.clone(), &invitation).await?;
+    let template = match user.status() {
+        UserStatus::Active => "invitation-existing-user",
+        UserStatus::Invited => "invitation-new-user",
+        status @ (UserStatus::Suspended | UserStatus::Disposed) => {
+            tracing::info!(%invitation_id, account = status.as_str_name(), "closed: no mail");
+            return Ok(());
+        }
+        UserStatus::Unspecified => return Err(incomplete("GetUser")),
+    };
+
+    let claim = claim(mailer, auth.clone(), message.id, &invitation, template).await?;
+    let delivery = claim.delivery.ok_or_else(|| incomplete("ClaimDelivery"))?;
+    if claim.claim_id.is_empty() {
+        tracing::info!(%invitation_id, delivery_id = delivery.id, "nothing is left to send");
+        return Ok(());
+    }
+    let name =
+        if user.display_name.is_empty() { invitation.display_name } else { user.display_name };
+    let expires_at = invitation
+        .expires_at
+        .and_then(|at| Time::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?));
+    let expires_at = expires_at.ok_or_else(|| incomplete("GetInvitationMail"))?;
+    let variables = [
+        ("recipient_name", name.clone()),
+        ("organisation_name", mail.organisation_display_name),
+        ("inviter_name", mail.inviter_display_name),
+        ("roles", invitation.roles.join(", ")),
+        ("link", mail.link),
+        ("expires_at", expires_at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+    ];
+    let variables = variables.map(|(name, text)| (name.to_owned(), text)).into();
+    attempt(
+        mailer,
+        auth,
+        Attempt { delivery, claim_id: claim.claim_id, recipient, name, variables },
+    )
+    .await
+}
+
+struct Issued {
+    invitation_id: Uuid,
+    issue: i32,
+}
+
+fn decode(message: &Message) -> Result<Issued, Refusal> {
+    let broken = || Refusal::Reject("the event cannot be read".to_owned());
+    let payload = message.payload.as_slice();
+    let (invitation_id, issue) = match message.routing_key.as_str() {
+        CREATED => {
+            let event = InvitationCreated::decode(payload).map_err(|_| broken())?;
+            (event.invitation_id, event.issue)
+        }
+        REISSUED => {
+            let event = InvitationReissued::decode(payload).map_err(|_| broken())?;
+            (event.invitation_id, event.issue)
+        }
+        _ => return Err(broken()),
+    };
+    Ok(Issued { invitation_id: parse_id(&invitation_id).map_err(|_| broken())?, issue })
+}
+
+async fn invitation_mail(
+    mailer: &Mailer,
+    auth: Auth,
+    invitation_id: Uuid,
+    issue: i32,
+) -> Result<GetInvitationMailResponse, Refusal> {
+    let request = GetInvitationMailRequest { invitation_id: invitation_id.to_string(), issue };
+    let mut client = InvitationServiceClient::new(mailer.peers.organisation(auth));
+    let answer = client.get_invitation_mail(request).await;
+    Ok(answer.map_err(|status| refusal("GetInvitationMail", &status))?.into_inner())
+}
+
+async fn invitee(mailer: &Mailer, auth: Auth, invitation: &Invitation) -> Result<User, Refusal> {
+    let mut client = UserServiceClient::new(mailer.peers.identity(auth));
+    let request = GetUserRequest { id: invitation.invitee_id.clone() };
+    let answer = client.get_user(request).await.map_err(|status| refusal("GetUser", &status))?;
+    answer.into_inner().user.ok_or_else(|| incomplete("GetUser"))
+}
+
+/// Claims the delivery. Held by another worker, it is asked for again later: that worker may have
+/// crashed.
+async fn claim(
+    mailer: &Mailer,
+    auth: Auth,
+    event_id: Uuid,
+    invitation: &Invitation,
+    template: &str,
+) -> Result<ClaimDeliveryResponse, Refusal> {
+    let request = ClaimDeliveryRequest {
+        event_id: event_id.to_string(),
+        organisation_id: invitation.organisation_id.clone(),
+        invitation_id: invitation.id.clone(),
+        recipient: invitation.email.clone(),
+        template: template.to_owned(),
+        locale: invitation.locale.clone(),
+    };
+    let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
+    let answer = client.claim_delivery(request).await;
+    Ok(answer.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use api::notification::v1::{AttemptOutcome, RenderMailResponse};
+    use mail_parser::MessageParser;
+    use tonic::Code;
+
+    use super::*;
+    use crate::testing::{Stage, World};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_invitee_gets_one_mail_however_often_the_event_arrives() {
+        let stage = Stage::set(World::default()).await;
+        let event = stage.event();
+        for _ in 0..3 {
+            assert_eq!(stage.hear(event.clone()).await, Ok(()));
+        }
+        let mails = stage.sink.mails();
+        assert_eq!(mails.len(), 1);
+        assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+
+        let mail = MessageParser::default().parse(&mails[0]).unwrap();
+        let to = mail.to().and_then(|to| to.first()).unwrap();
+        assert_eq!((to.name(), to.address()), (Some("Ada Lovelace"), Some("ada@example.com")));
+        let from = mail.from().and_then(|from| from.first()).unwrap();
+        assert_eq!((from.name(), from.address()), (Some("Usher"), Some("usher@platform.example")));
+        assert_eq!(mail.subject(), Some("Grace Hopper invites you"));
+        let text = "Hello Ada,\r\n\r\nopen https://usher.example/invitations/token\r\n";
+        assert_eq!(
+            mail.body_text(0).unwrap().replace("\r\n", "\n").trim_end(),
+            text.replace("\r\n", "\n").trim_end()
+        );
+        assert_eq!(mail.body_html(0).unwrap().trim_end(), "<p>Hello Ada</p>");
+        assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-06-01T12:00:00Z");
+        assert_eq!(mail.message_id(), Some(format!("delivery-{}@usher", event.id).as_str()));
+        assert_eq!(mail.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_template_gets_what_the_invitation_says() {
+        let stage = Stage::set(World::default()).await;
+        stage.hear(stage.event()).await.unwrap();
+        stage.world().user = User {
+            status: UserStatus::Active.into(),
+            display_name: "Ada".to_owned(),
+            ..Default::default()
+        };
+        stage.hear(stage.event()).await.unwrap();
+        let filled = stage.world().filled.clone();
+        let said = |index: usize, name: &str| filled[index].variables[name].clone();
+        assert_eq!(filled[0].template, "invitation-new-user");
+        assert_eq!(filled[1].template, "invitation-existing-user");
+        assert_eq!(filled[0].locale, "de-AT");
+        assert_eq!(said(0, "recipient_name"), "Ada Lovelace");
+        assert_eq!(said(1, "recipient_name"), "Ada");
+        assert_eq!(said(0, "organisation_name"), "ABC Holdings");
+        assert_eq!(said(0, "inviter_name"), "Grace Hopper");
+        assert_eq!(said(0, "roles"), "approver, user");
+        assert_eq!(said(0, "link"), "https://usher.example/invitations/token");
+        assert_eq!(said(0, "expires_at"), "2026-06-03T12:00:00Z");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_overtaken_and_who_is_closed_get_no_mail() {
+        let stage = Stage::set(World::default()).await;
+        stage.world().mail.superseded = true;
+        assert_eq!(stage.hear(stage.event()).await, Ok(()));
+        stage.world().mail.superseded = false;
+        for status in [UserStatus::Suspended, UserStatus::Disposed] {
+            stage.world().user.status = status.into();
+            assert_eq!(stage.hear(stage.event()).await, Ok(()));
+        }
+        assert!(stage.sink.heard().commands.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_mail_server_that_asks_for_patience_gets_the_same_mail_again() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.heard().answers.push_back("451 ask ada@example.com again later");
+        let event = stage.event();
+        let refusal = stage.hear(event.clone()).await.unwrap_err();
+        assert!(matches!(&refusal, Refusal::Retry(why) if !why.contains("ada")), "{refusal}");
+        assert_eq!(stage.hear(event).await, Ok(()));
+
+        let ids: Vec<_> = stage
+            .sink
+            .mails()
+            .iter()
+            .map(|mail| {
+                let mail = MessageParser::default().parse(mail).unwrap();
+                mail.message_id().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(ids.len(), 2);
+        assert_eq!(ids[0], ids[1]);
+        let recorded = stage.world().recorded.clone();
+        assert_eq!(recorded[0].0, AttemptOutcome::Delayed);
+        assert!(recorded[0].1.contains("ask ada@example.com again later"));
+        assert_eq!(recorded[1].0, AttemptOutcome::Sent);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_refused_for_good_is_recorded_and_not_tried_again() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.heard().answers.push_back("550 no such user");
+        let event = stage.event();
+        assert_eq!(stage.hear(event.clone()).await, Ok(()));
+        assert_eq!(stage.hear(event).await, Ok(()));
+        assert_eq!(stage.sink.mails().len(), 1);
+        let recorded = stage.world().recorded.clone();
+        assert_eq!(recorded.len(), 1);
+        assert_eq!(recorded[0].0, AttemptOutcome::Failed);
+        assert!(recorded[0].1.contains("no such user"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sent_mail_is_recorded_even_if_that_takes_several_tries() {
+        let stage = Stage::set(World::default()).await;
+        let codes = VecDeque::from([Code::Unavailable, Code::DeadlineExceeded]);
+        stage.world().failures.insert("RecordAttempt", codes);
+        let event = stage.event();
+        assert_eq!(stage.hear(event.clone()).await, Ok(()));
+        assert_eq!(stage.hear(event).await, Ok(()));
+        assert_eq!(stage.sink.mails().len(), 1);
+        assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_peers_refusal_decides_whether_to_try_again_and_is_not_repeated() {
+        let stage = Stage::set(World::default()).await;
+        for (call, code, retried) in [
+            ("IssueServiceToken", Code::Unavailable, true),
+            ("GetInvitationMail", Code::Unavailable, true),
+            ("GetInvitationMail", Code::NotFound, false),
+            ("GetInvitationMail", Code::PermissionDenied, true),
+            ("GetUser", Code::DeadlineExceeded, true),
+            ("GetUser", Code::NotFound, false),
+            ("ClaimDelivery", Code::Aborted, true),
+            ("ClaimDelivery", Code::InvalidArgument, false),
+        ] {
+            stage.world().failures.insert(call, VecDeque::from([code]));
+            let why = format!("{call}: {code:?}");
+            let expected = if retried { Refusal::Retry(why) } else { Refusal::Reject(why) };
+            assert_eq!(stage.hear(stage.event()).await, Err(expected));
+        }
+        assert!(stage.sink.heard().commands.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_template_that_cannot_be_filled_ends_the_attempt() {
+        let stage = Stage::set(World::default()).await;
+        let codes = VecDeque::from([Code::Unavailable, Code::InvalidArgument]);
+        stage.world().failures.insert("RenderMail", codes);
+        let event = stage.event();
+        let delayed = Refusal::Retry("the template cannot be filled".to_owned());
+        assert_eq!(stage.hear(event.clone()).await, Err(delayed));
+        assert_eq!(stage.hear(event).await, Ok(()));
+        let recorded = stage.world().recorded.clone();
+        let words = |code: &str| format!("RenderMail: {code}");
+        assert_eq!(recorded[0], (AttemptOutcome::Delayed, words("Unavailable")));
+        assert_eq!(recorded[1], (AttemptOutcome::Failed, words("InvalidArgument")));
+        assert!(stage.sink.heard().commands.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_event_that_cannot_be_read_is_set_aside() {
+        let stage = Stage::set(World::default()).await;
+        let nameless = InvitationCreated { invitation_id: "7".to_owned(), ..Default::default() };
+        for payload in [b"\xff\xff".to_vec(), Vec::new(), nameless.encode_to_vec()] {
+            let refusal = stage.hear(Message { payload, ..stage.event() }).await.unwrap_err();
+            assert_eq!(refusal, Refusal::Reject("the event cannot be read".to_owned()));
+        }
+    }
+
+    /// Everything that a person can type, with everything that could end a line or a mail.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_that_is_given_reaches_the_smtp_conversation() {
+        const ATTACKS: [&str; 8] = [
+            "\rRCPT TO:<eve@evil.example>\r",
+            "\nRCPT TO:<eve@evil.example>\n",
+            "\r\nBcc: eve@evil.example\r\n",
+            "\r\n.\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<eve@evil.example>\r\nDATA\r\nspam",
+            "\n.\nMAIL FROM:<eve@evil.example>\n",
+            "\r.\rMAIL FROM:<eve@evil.example>\r",
+            "\"\r\n <eve@evil.example>, \"",
+            "ok\0\u{b}\u{c}\u{85}\u{2028}.",
+        ];
+        for attack in ATTACKS {
+            for long in ["", &"x".repeat(1_500)] {
+                let mut world = World::default();
+                let text = format!("before{attack}after{long}");
+                let invitation = world.mail.invitation.as_mut().unwrap();
+                invitation.display_name = text.clone();
+                world.mail.organisation_display_name = text.clone();
+                world.rendered = RenderMailResponse {
+                    subject: text.clone(),
+                    text: text.clone(),
+                    html: format!("<p>{text}</p>"),
+                };
+                let stage = Stage::set(world).await;
+                assert_eq!(stage.hear(stage.event()).await, Ok(()), "{attack:?}");
+                assert_is_one_clean_mail(&stage, attack);
+            }
+        }
+    }
+
+    fn assert_is_one_clean_mail(stage: &Stage, attack: &str) {
+        let heard = stage.sink.heard().clone();
+        let verbs: Vec<_> = heard.commands.iter().map(|line| line.get(..4).unwrap()).collect();
+        assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"], "{attack:?}");
+        assert_eq!(heard.commands[2], "RCPT TO:<ada@example.com>\r\n", "{attack:?}");
+        let raw = String::from_utf8(heard.mails[0].clone()).unwrap();
+        for line in raw.split("\r\n") {
+            assert!(!line.contains(['\r', '\n', '\0']), "{attack:?}: {line:?}");
+            assert!(line.len() <= 998, "{attack:?}: {line:?}");
+        }
+
+        let mails = stage.sink.mails();
+        let mail = MessageParser::default().parse(&mails[0]).unwrap();
+        let names: Vec<_> =
+            mail.headers().iter().map(|header| header.name().to_lowercase()).collect();
+        let expected = [
+            "from",
+            "to",
+            "subject",
+            "date",
+            "message-id",
+            "auto-submitted",
+            "mime-version",
+            "content-type",
+        ];
+        assert_eq!(names, expected, "{attack:?}");
+        let to: Vec<_> = mail.to().unwrap().iter().map(|to| to.address().unwrap()).collect();
+        assert_eq!(to, ["ada@example.com"], "{attack:?}");
+        assert!(mail.subject().unwrap().starts_with("before"), "{attack:?}");
+        assert!(mail.body_text(0).unwrap().contains("after"), "{attack:?}");
+        assert!(mail.body_html(0).unwrap().contains("after"), "{attack:?}");
+        assert_eq!(
+            (mail.text_body_count(), mail.html_body_count(), mail.attachment_count()),
+            (1, 1, 0)
+        );
+    }
+}

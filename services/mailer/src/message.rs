@@ -1,0 +1,106 @@
+//! What goes over the wire.
+
+use std::time::SystemTime;
+
+use kernel::{EmailAddress, Time};
+use lettre::{
+    Address, Message,
+    address::AddressError,
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue},
+    },
+};
+
+/// The name that mail comes from.
+const SENDER: &str = "Usher";
+
+/// Everything but the contents.
+pub(crate) struct Envelope<'a> {
+    pub from: &'a EmailAddress,
+    pub to: &'a EmailAddress,
+    /// The recipient's name; may be empty.
+    pub name: &'a str,
+    /// RFC 5322, with its angle brackets.
+    pub message_id: &'a str,
+    pub date: Time,
+}
+
+/// Why there is no mail.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ComposeError {
+    #[error("a mail cannot be addressed like this: {0}")]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Message(#[from] lettre::error::Error),
+}
+
+/// Writes a mail (RFC 5322) with a text and an HTML part (RFC 2046, section 5.1.4), that no automat
+/// answers (RFC 3834).
+///
+/// Nothing that is given leaves its place: control characters in headers become spaces, and both
+/// bodies are quoted-printable with CRLF at line ends. lettre would choose `7bit` for plain ASCII,
+/// and before 0.11.24 let a bare CR or LF in such a body reach the SMTP conversation.
+pub(crate) fn compose(
+    envelope: Envelope<'_>,
+    subject: &str,
+    text: &str,
+    html: &str,
+) -> Result<Message, ComposeError> {
+    let Envelope { from, to, name, message_id, date } = envelope;
+    let part = |kind, body| {
+        SinglePart::builder()
+            .header(kind)
+            .header(ContentTransferEncoding::QuotedPrintable)
+            .body(body)
+    };
+    let alternatives = MultiPart::alternative()
+        .singlepart(part(ContentType::TEXT_PLAIN, lines(text)))
+        .singlepart(part(ContentType::TEXT_HTML, lines(html)));
+    let message = Message::builder()
+        .from(Mailbox::new(Some(SENDER.to_owned()), address(from)?))
+        .to(Mailbox::new(Some(header(name)).filter(|name| !name.is_empty()), address(to)?))
+        .subject(header(subject))
+        .date(SystemTime::from(date))
+        .message_id(Some(header(message_id)))
+        .header(AutoSubmitted)
+        .multipart(alternatives)?;
+    Ok(message)
+}
+
+fn address(address: &EmailAddress) -> Result<Address, AddressError> {
+    address.as_str().parse()
+}
+
+/// One line: control characters become spaces. At most 900 characters, because lettre breaks lines
+/// only at spaces, and no line may have more than 998 (RFC 5322, section 2.1.1).
+fn header(text: &str) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900);
+    line.collect::<String>().trim().to_owned()
+}
+
+/// Lines that end with CRLF, whatever they ended with, and no other control character but the
+/// tabulator.
+fn lines(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', " ");
+    text.replace('\n', "\r\n")
+}
+
+/// `Auto-Submitted: auto-generated` (RFC 3834, section 5).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}

@@ -1,0 +1,143 @@
+//! What can be typed.
+
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use service::{Role, SETTINGS};
+
+use crate::{demo, migrate, serve, up};
+
+/// Usher: someone entitled to do so invites a person into an organisation; exactly one mail goes
+/// out; the person enrols and is a member with exactly the rights offered.
+///
+/// New here? `usher demo` tells the story in a few seconds. `usher up` lets you play it yourself.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything in this process, on a folder: no servers needed.
+    ///
+    /// Every service runs on embedded parts: SQLite, an in-process bus and cache, and a mailbox
+    /// that a browser can read. It prints where to go and how to sign in. The data stay in the
+    /// folder and survive a restart. Stop with Ctrl-C.
+    Up {
+        /// The folder that holds the data; created if missing.
+        #[arg(long, default_value = "usher-data")]
+        data_dir: PathBuf,
+        /// Where pages and REST are served.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        http: SocketAddr,
+        /// The first of three ports for gRPC: identity, organisation, notification. 0 takes free ones.
+        #[arg(long, default_value_t = 50051)]
+        grpc_port: u16,
+        /// Where /livez, /readyz and /metrics are served.
+        #[arg(long, default_value = "127.0.0.1:9464")]
+        management: SocketAddr,
+    },
+    /// Tell the main story step by step, on a temporary folder and free ports.
+    ///
+    /// It drives what everybody can reach, HTTP and gRPC, and exits with 1 at the first step that
+    /// does not do what it should.
+    Demo,
+    /// Run one service on real servers, as in production.
+    #[command(after_long_help = settings_help())]
+    Serve {
+        /// Which service.
+        service: Service,
+        /// A TOML file with settings; the environment goes over it.
+        #[arg(long, env = "USHER_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Create or update the tables of every service, under a lock of the database.
+    ///
+    /// A step of its own, before new versions of the services start. Running it twice is once.
+    Migrate {
+        /// A TOML file with settings; the environment goes over it.
+        #[arg(long, env = "USHER_CONFIG")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// A service that can run by itself.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Service {
+    /// Who exists: users, sessions, service accounts.
+    Identity,
+    /// Where people belong and what they may do.
+    Organisation,
+    /// What was mailed, and what mails say.
+    Notification,
+    /// Sends the mails.
+    Mailer,
+    /// REST and pages.
+    Gateway,
+}
+
+impl From<Service> for Role {
+    fn from(service: Service) -> Self {
+        match service {
+            Service::Identity => Self::Identity,
+            Service::Organisation => Self::Organisation,
+            Service::Notification => Self::Notification,
+            Service::Mailer => Self::Mailer,
+            Service::Gateway => Self::Gateway,
+        }
+    }
+}
+
+impl Cli {
+    /// Does what was typed.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Up { data_dir, http, grpc_port, management } => {
+                up::up(&data_dir, http, grpc_port, management).await
+            }
+            Command::Demo => demo::demo().await,
+            Command::Serve { service, config } => serve::serve(service.into(), config).await,
+            Command::Migrate { config } => migrate::migrate(config).await,
+        }
+    }
+}
+
+/// The settings, from their one table.
+fn settings_help() -> String {
+    let mut help = "Settings (environment variables; lower case and without USHER_ in the file; \
+                    secrets also as USHER_…_FILE, the name of a file that holds them):\n"
+        .to_owned();
+    for setting in SETTINGS {
+        let name = setting.name.to_uppercase();
+        let default = match setting.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        let _ = write!(
+            help,
+            "\n  USHER_{name}{default}\n      {}\n      expected: {}\n",
+            setting.about, setting.expected
+        );
+    }
+    help
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_serve_names_every_setting() {
+        let help = settings_help();
+        assert!(SETTINGS.iter().all(|setting| help.contains(&setting.name.to_uppercase())));
+    }
+}

@@ -1,0 +1,288 @@
+use std::{net::TcpListener, path::PathBuf};
+
+use api::{
+    identity::v1::service_account_service_client::ServiceAccountServiceClient,
+    organisation::v1::{
+        CheckPermissionRequest, permission_service_client::PermissionServiceClient,
+    },
+};
+use bus::RetrySteps;
+use kernel::{Clock, ManualClock, Time};
+use prometheus::Registry;
+use service::RawSettings;
+use tempfile::TempDir;
+use testkit::{SmtpSink, eventually, servers, with_token};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+use usher::all_in_one::{self, Addresses, Running};
+
+use crate::{Client, Process};
+
+/// The password of everybody in the stories.
+pub const PASSWORD: &str = "a difference engine in brass";
+const OWNER: &str = "owner@example.com";
+const SECRET: &str = "one secret of the tests, long enough";
+
+/// A platform that runs until it is dropped.
+pub struct Platform {
+    /// The gateway.
+    pub http: String,
+    /// The mail server, where there is one; embedded platforms have a mailbox.
+    pub sink: Option<SmtpSink>,
+    /// The clock, where the story can move it.
+    pub clock: Option<ManualClock>,
+    /// The processes of a platform on real servers, by service.
+    pub processes: Vec<(&'static str, Process)>,
+    /// The management addresses of those processes.
+    pub management: Vec<(&'static str, String)>,
+    grpc: [String; 3],
+    stop: CancellationToken,
+    folder: TempDir,
+    _running: Option<Running>,
+}
+
+impl Platform {
+    /// Everything in this process on SQLite, with a clock that the story moves.
+    pub async fn on_sqlite() -> Self {
+        Self::embedded(RawSettings::default()).await
+    }
+
+    /// Everything in this process on PostgreSQL, with a clock that the story moves.
+    pub async fn on_postgres() -> Self {
+        let mut raw = RawSettings::default();
+        raw.set("database_url", servers::postgres().await);
+        Self::embedded(raw).await
+    }
+
+    /// Everything in this process, with these settings over the usual ones.
+    pub async fn embedded(mut raw: RawSettings) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        raw.set_default("owner_email", OWNER);
+        raw.set_default("owner_password", PASSWORD);
+        let prepared = all_in_one::prepare(folder.path(), Addresses::free(), raw).await;
+        let start: Time = "2026-01-01T12:00:00Z".parse().expect("a time");
+        let clock = ManualClock::at(start);
+        let stop = CancellationToken::new();
+        let running = all_in_one::start(
+            prepared.expect("settings and sockets"),
+            Clock::Manual(clock.clone()),
+            RetrySteps::default(),
+            Registry::new(),
+            stop.clone(),
+        );
+        let running = running.await.expect("the platform starts");
+        Self {
+            http: running.url(),
+            sink: None,
+            clock: Some(clock),
+            processes: Vec::new(),
+            management: Vec::new(),
+            grpc: running.addresses.grpc.map(|address| format!("http://{address}")),
+            stop,
+            folder,
+            _running: Some(running),
+        }
+    }
+
+    /// Every service a process of its own, on PostgreSQL, RabbitMQ, Redis and a mail server.
+    pub async fn on_real_servers() -> Self {
+        let sink = SmtpSink::start().await;
+        let smtp = format!("smtp://{}", sink.address());
+        Self { sink: Some(sink), ..Self::with_mail_server(&smtp).await }
+    }
+
+    /// The same, with a mail server at a given URL.
+    pub async fn with_mail_server(smtp_url: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [http, identity, organisation, notification] = [(); 4].map(|()| free_address());
+        let database = servers::postgres().await;
+        let (bus, cache) = (servers::rabbitmq().await, servers::redis());
+        let grpc = [&identity, &organisation, &notification].map(|at| format!("http://{at}"));
+        let accounts = ["organisation", "notification", "mailer", "gateway"];
+        let accounts = accounts.map(|name| format!("{name}={SECRET} {name}")).join(",");
+        let public_url = format!("http://{http}");
+        let common = [
+            ("USHER_DATABASE_URL", database.as_str()),
+            ("USHER_BUS_URL", &bus),
+            ("USHER_CACHE_URL", &cache),
+            ("USHER_SMTP_URL", smtp_url),
+            ("USHER_PUBLIC_URL", &public_url),
+            ("USHER_IDENTITY_URL", &grpc[0]),
+            ("USHER_ORGANISATION_URL", &grpc[1]),
+            ("USHER_NOTIFICATION_URL", &grpc[2]),
+            ("USHER_SECRET_KEY", SECRET),
+            ("USHER_SERVICE_SECRETS", &accounts),
+            ("USHER_OWNER_EMAIL", OWNER),
+            ("USHER_OWNER_PASSWORD", PASSWORD),
+            ("USHER_LOG_FORMAT", "json"),
+            ("USHER_DATABASE_POOL", "8"),
+        ];
+        let mut migration = Process::start(folder.path(), "migrate", &["migrate"], &common);
+        let migrated = migration.exit().await;
+        assert!(migrated.success(), "{}", migration.stderr());
+
+        let mut this = Self {
+            http: public_url.clone(),
+            sink: None,
+            clock: None,
+            processes: Vec::new(),
+            management: Vec::new(),
+            grpc: grpc.clone(),
+            stop: CancellationToken::new(),
+            folder,
+            _running: None,
+        };
+        for (service, listen) in [
+            ("identity", &identity),
+            ("organisation", &organisation),
+            ("notification", &notification),
+            ("mailer", &identity),
+            ("gateway", &http),
+        ] {
+            let (management, secret) = (free_address(), format!("{SECRET} {service}"));
+            let mut environment = common.to_vec();
+            environment.extend([
+                ("USHER_LISTEN", listen.as_str()),
+                ("USHER_MANAGEMENT_LISTEN", &management),
+                ("USHER_SERVICE_SECRET", &secret),
+            ]);
+            let folder = this.folder.path();
+            let process = Process::start(folder, service, &["serve", service], &environment);
+            this.processes.push((service, process));
+            this.management.push((service, format!("http://{management}")));
+        }
+        this.wait_until_ready().await;
+        this
+    }
+
+    async fn wait_until_ready(&self) {
+        for (service, management) in &self.management {
+            eventually(&format!("{service} is ready"), async || {
+                let answer = reqwest::get(format!("{management}/readyz")).await.ok()?;
+                answer.status().is_success().then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// A process by its service.
+    pub fn process(&mut self, service: &str) -> &mut Process {
+        let found = self.processes.iter_mut().find(|(name, _)| *name == service);
+        &mut found.expect("a service of this platform").1
+    }
+
+    /// The folder that holds the platform's data and logs.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Somebody who has not signed in.
+    pub fn anonymous(&self) -> Client {
+        Client::anonymous(&self.http)
+    }
+
+    /// The platform owner, signed in.
+    pub async fn owner(&self) -> Client {
+        self.anonymous().sign_in(OWNER, PASSWORD).await
+    }
+
+    /// Invites somebody new, who enrols; their client.
+    pub async fn member(
+        &self,
+        inviter: &Client,
+        organisation: &str,
+        email: &str,
+        role: &str,
+    ) -> Client {
+        inviter.invite(organisation, email, role).await;
+        let link = self.link_mailed_to(email).await;
+        let (status, page) = self.anonymous().enrol(&link, "Ada Lovelace", PASSWORD).await;
+        assert_eq!(status, 200, "{page}");
+        self.anonymous().sign_in(email, PASSWORD).await
+    }
+
+    /// The texts of all mails to an address, oldest first.
+    pub async fn texts_mailed_to(&self, email: &str) -> Vec<String> {
+        if let Some(sink) = &self.sink {
+            let mails = sink.mails().into_iter().filter(|mail| mail.recipient == email);
+            return mails.map(|mail| mail.text()).collect();
+        }
+        let mails = self.anonymous().get(&format!("/api/mailbox?to={email}")).await.expect(200);
+        let mails = mails.as_array().expect("a list of mails").iter().rev();
+        mails.map(|mail| mail["text"].as_str().expect("a text").to_owned()).collect()
+    }
+
+    /// Waits for a mail to an address, and takes the link of the newest.
+    pub async fn link_mailed_to(&self, email: &str) -> String {
+        self.nth_link_mailed_to(email, 1).await
+    }
+
+    /// Waits until so many mails to an address have arrived, and takes the link of the newest.
+    pub async fn nth_link_mailed_to(&self, email: &str, count: usize) -> String {
+        let text = eventually(&format!("mail {count} to {email}"), async || {
+            let texts = self.texts_mailed_to(email).await;
+            texts.get(count - 1).cloned()
+        })
+        .await;
+        let mut words = text.split_whitespace();
+        words.find(|word| word.contains("/invitations/")).expect("a link in the mail").to_owned()
+    }
+
+    /// A connection to the identity service.
+    pub fn identity(&self) -> Channel {
+        connect(&self.grpc[0])
+    }
+
+    /// A connection to the organisation service.
+    pub fn organisation(&self) -> Channel {
+        connect(&self.grpc[1])
+    }
+
+    /// A connection to the notification service.
+    pub fn notification(&self) -> Channel {
+        connect(&self.grpc[2])
+    }
+
+    /// Whether the client's person may do something at an organisation, asked over gRPC.
+    pub async fn allows(&self, client: &Client, organisation: &str, permission: &str) -> bool {
+        let request = CheckPermissionRequest {
+            subject_id: String::new(),
+            organisation_id: organisation.to_owned(),
+            permission: permission.to_owned(),
+        };
+        let mut permissions = PermissionServiceClient::new(self.organisation());
+        let answer = permissions.check_permission(with_token(client.token(), request)).await;
+        answer.expect("an answer").into_inner().allowed
+    }
+
+    /// A service account's token, made by the platform owner.
+    pub async fn service_token(&self, name: &str, scopes: &[&str]) -> String {
+        use api::identity::v1::{CreateServiceAccountRequest, IssueServiceTokenRequest};
+        let owner = self.owner().await;
+        let mut accounts = ServiceAccountServiceClient::new(self.identity());
+        let request = CreateServiceAccountRequest {
+            name: name.to_owned(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        let created = accounts.create_service_account(with_token(owner.token(), request)).await;
+        let secret = created.expect("a service account").into_inner().secret;
+        let request = IssueServiceTokenRequest { name: name.to_owned(), secret };
+        accounts.issue_service_token(request).await.expect("a token").into_inner().access_token
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn connect(url: &str) -> Channel {
+    Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy()
+}
+
+/// An address that was free a moment ago; the process that is told it binds it.
+pub(crate) fn free_address() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").to_string()
+}

@@ -1,0 +1,88 @@
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use testkit::eventually;
+
+/// The `usher` binary as a process of its own, with its output in files. Killed when dropped.
+pub struct Process {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Process {
+    /// Starts `usher` with arguments and environment, without anything of the test's own.
+    pub fn start(folder: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let output = folder.join(name);
+        let file = |kind: &str| File::create(output.with_extension(kind)).expect("an output file");
+        let mut command = Command::new(binary());
+        for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("USHER_")) {
+            command.env_remove(variable);
+        }
+        let child = command
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn()
+            .expect("the usher binary: run `cargo xtask test`, which builds it");
+        Self { child, output }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it printed so far.
+    pub fn stdout(&self) -> String {
+        std::fs::read_to_string(self.output.with_extension("out")).expect("its output")
+    }
+
+    /// What it logged so far.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.output.with_extension("err")).expect("its log")
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let child = std::sync::Mutex::new(&mut self.child);
+        eventually("the process ends", async || {
+            child.lock().expect("the child").try_wait().expect("wait")
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary beside this test's.
+fn binary() -> PathBuf {
+    let mut path = std::env::current_exe().expect("this test's path");
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    path.join("usher")
+}
