@@ -113,7 +113,11 @@ mod tests {
         let tracer = SdkTracerProvider::builder().build().tracer("test");
         let subscriber = tracing_subscriber::registry()
             .with(tracing_opentelemetry::layer().with_tracer(tracer))
-            .with(tracing_subscriber::fmt::layer().with_writer(move || writer.clone()));
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_ansi(false)
+                    .with_writer(move || writer.clone()),
+            );
         let _listening = tracing::subscriber::set_default(subscriber);
         let observe = from_fn_with_state(HttpBoundary::new(), HttpBoundary::observe);
         let router = Router::new().route("/links/{token}", get(async || "opened")).layer(observe);

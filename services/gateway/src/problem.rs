@@ -272,3 +272,61 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_status() {
+        for (code, status) in [
+            (Code::InvalidArgument, 400),
+            (Code::OutOfRange, 400),
+            (Code::Unauthenticated, 401),
+            (Code::PermissionDenied, 403),
+            (Code::NotFound, 404),
+            (Code::AlreadyExists, 409),
+            (Code::Aborted, 409),
+            (Code::FailedPrecondition, 409),
+            (Code::ResourceExhausted, 429),
+            (Code::Unavailable, 503),
+            (Code::DeadlineExceeded, 504),
+            (Code::Cancelled, 504),
+            (Code::Unknown, 500),
+            (Code::Unimplemented, 500),
+            (Code::Internal, 500),
+            (Code::DataLoss, 500),
+        ] {
+            let problem = Problem::from(Status::new(code, "cause"));
+            assert_eq!(problem.status, status, "{code:?}");
+            let waits = matches!(status, 429 | 503);
+            assert_eq!(problem.retry_after_seconds(), waits.then_some(1), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_transport_says_stays_inside_and_what_a_service_says_does_not() {
+        let away = Problem::from(Status::unavailable("tcp connect error: 10.0.0.7"));
+        assert_eq!(away.reason, "UNAVAILABLE");
+        assert!(!away.detail.contains("10.0.0.7"));
+        let after = Some(Duration::from_secs(2));
+        let busy =
+            service::refusal("identity.usher", Code::Unavailable, "BUSY", "Busy.", &[], after);
+        let busy = Problem::from(busy);
+        assert_eq!((&*busy.reason, &*busy.detail), ("BUSY", "Busy."));
+        assert_eq!(busy.retry_after_seconds(), Some(2));
+    }
+
+    #[test]
+    fn fields_are_named_as_the_caller_spelled_them() {
+        let named = |field: &str, theirs, ours| {
+            let violation = Violation { field: field.to_owned(), description: String::new() };
+            Problem::invalid(vec![violation]).renaming(theirs, ours).errors[0].field.clone()
+        };
+        assert_eq!(named("roles[1]", "roles", "role"), "role");
+        assert_eq!(named("roles", "roles", "role"), "role");
+        assert_eq!(named("rolestring", "roles", "role"), "rolestring");
+        assert_eq!(named("organisation.display_name", "organisation.", ""), "display_name");
+        assert_eq!(named("organisation_id", "organisation.", ""), "organisation_id");
+    }
+}

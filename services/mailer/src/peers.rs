@@ -15,6 +15,12 @@ pub(crate) fn refusal(call: &'static str, status: &Status) -> Refusal {
     if is_passing(status) { Refusal::Retry(what) } else { Refusal::Reject(what) }
 }
 
+/// The refusal of a message for want of a token of our own. Whatever is wrong with the account is
+/// for an operator to mend; the message has nothing to do with it.
+pub(crate) fn no_token(status: &Status) -> Refusal {
+    Refusal::Retry(format!("IssueServiceToken: {:?}", status.code()))
+}
+
 /// The refusal of a message because of an answer in which something is missing. It may be another
 /// version's, in the middle of an upgrade.
 pub(crate) fn incomplete(call: &'static str) -> Refusal {

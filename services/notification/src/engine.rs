@@ -70,18 +70,18 @@ impl Engine {
         }
         values.insert("expires_at", Value::from(language.moment(variables.expires_at)));
 
-        let fill = |part, values: &BTreeMap<&str, Value>| {
+        let part = |part, values: &BTreeMap<&str, Value>| {
             let name = format!("{}/{}.{part}", language.tag(), template.key());
             fill(&self.0, &name, values)
         };
-        let subject = fill("subject", &values)?.trim().to_owned();
-        let text = fill("txt", &values)?;
-        let content = fill("html", &values)?;
+        let subject = part("subject", &values)?.trim().to_owned();
+        let text = part("txt", &values)?;
+        let content = part("html", &values)?;
         // The content is markup by now; its values were escaped when it was filled.
         values.insert("content", Value::from_safe_string(content));
         values.insert("subject", Value::from(subject.as_str()));
         values.insert("language", Value::from(language.tag()));
-        let html = self::fill(&self.0, "layout.html", &values)?;
+        let html = fill(&self.0, "layout.html", &values)?;
         Ok(Rendered { subject, text, html })
     }
 }

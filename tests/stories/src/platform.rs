@@ -88,7 +88,9 @@ impl Platform {
     pub async fn on_real_servers() -> Self {
         let sink = SmtpSink::start().await;
         let smtp = format!("smtp://{}", sink.address());
-        Self { sink: Some(sink), ..Self::with_mail_server(&smtp).await }
+        let mut this = Self::with_mail_server(&smtp).await;
+        this.sink = Some(sink);
+        this
     }
 
     /// The same, with a mail server at a given URL.

@@ -22,7 +22,7 @@ use service::{Auth, Consumer, Message, Refusal};
 use crate::{
     Mailer,
     attempt::{Attempt, attempt},
-    peers::{incomplete, refusal},
+    peers::{incomplete, no_token, refusal},
 };
 
 const CREATED: &str = "organisation.invitation.created.v1";
@@ -45,7 +45,7 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 /// Event: `organisation.invitation.created.v1`, `organisation.invitation.reissued.v1`.
 async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
     let Issued { invitation_id, issue } = decode(&message)?;
-    let auth = mailer.peers.own().await.map_err(|s| refusal("IssueServiceToken", &s))?;
+    let auth = mailer.peers.own().await.map_err(|status| no_token(&status))?;
 
     let mail = invitation_mail(mailer, auth.clone(), invitation_id, issue).await?;
     if mail.superseded {
@@ -55,6 +55,10 @@ async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refu
     let invitation = mail.invitation.ok_or_else(|| incomplete("GetInvitationMail"))?;
     let recipient = EmailAddress::parse(&invitation.email)
         .map_err(|_| Refusal::Reject("the invitation's address is none".to_owned()))?;
+    let expires_at = invitation
+        .expires_at
+        .and_then(|at| Time::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?));
+    let expires_at = expires_at.ok_or_else(|| incomplete("GetInvitationMail"))?;
 
     let user = invitee(mailer, auth.clone(), &invitation).await?;
     let template = match user.status() {
@@ -75,10 +79,6 @@ async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refu
     }
     let name =
         if user.display_name.is_empty() { invitation.display_name } else { user.display_name };
-    let expires_at = invitation
-        .expires_at
-        .and_then(|at| Time::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?));
-    let expires_at = expires_at.ok_or_else(|| incomplete("GetInvitationMail"))?;
     let variables = [
         ("recipient_name", name.clone()),
         ("organisation_name", mail.organisation_display_name),
@@ -180,6 +180,8 @@ mod tests {
         let mails = stage.sink.mails();
         assert_eq!(mails.len(), 1);
         assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+        let raw = String::from_utf8(mails[0].clone()).unwrap();
+        assert_eq!(raw.matches("Content-Transfer-Encoding: quoted-printable\r\n").count(), 2);
 
         let mail = MessageParser::default().parse(&mails[0]).unwrap();
         let to = mail.to().and_then(|to| to.first()).unwrap();
@@ -187,11 +189,8 @@ mod tests {
         let from = mail.from().and_then(|from| from.first()).unwrap();
         assert_eq!((from.name(), from.address()), (Some("Usher"), Some("usher@platform.example")));
         assert_eq!(mail.subject(), Some("Grace Hopper invites you"));
-        let text = "Hello Ada,\r\n\r\nopen https://usher.example/invitations/token\r\n";
-        assert_eq!(
-            mail.body_text(0).unwrap().replace("\r\n", "\n").trim_end(),
-            text.replace("\r\n", "\n").trim_end()
-        );
+        let text = "Hello Ada,\n\nopen https://usher.example/invitations/token";
+        assert_eq!(mail.body_text(0).unwrap().replace("\r\n", "\n").trim_end(), text);
         assert_eq!(mail.body_html(0).unwrap().trim_end(), "<p>Hello Ada</p>");
         assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-06-01T12:00:00Z");
         assert_eq!(mail.message_id(), Some(format!("delivery-{}@usher", event.id).as_str()));
@@ -292,6 +291,7 @@ mod tests {
         let stage = Stage::set(World::default()).await;
         for (call, code, retried) in [
             ("IssueServiceToken", Code::Unavailable, true),
+            ("IssueServiceToken", Code::NotFound, true),
             ("GetInvitationMail", Code::Unavailable, true),
             ("GetInvitationMail", Code::NotFound, false),
             ("GetInvitationMail", Code::PermissionDenied, true),

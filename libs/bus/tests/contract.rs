@@ -1,0 +1,274 @@
+//! One contract for both buses. A publisher repeats what was not confirmed, as the relay does.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bus::{Bus, BusUrl, Handler, Message, PublishError, Queue, Refusal, RetrySteps};
+use kernel::{Clock, Uuid};
+use testkit::eventually;
+use tokio_util::sync::CancellationToken;
+
+macro_rules! on_both_buses {
+    ($($name:ident),* $(,)?) => {
+        mod in_process {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::open(&super::BusUrl::Memory)).await;
+            })*
+        }
+        mod on_rabbitmq {
+            $(#[tokio::test]
+            async fn $name() {
+                let url = super::BusUrl::RabbitMq(testkit::servers::rabbitmq().await);
+                super::$name(super::open(&url)).await;
+            })*
+        }
+    };
+}
+
+on_both_buses!(
+    a_message_reaches_every_bound_queue_as_it_was,
+    consumers_of_one_queue_share_the_work,
+    what_nobody_is_bound_to_is_not_confirmed,
+    one_unroutable_message_in_a_batch_is_told_from_its_neighbours,
+    a_refused_message_comes_again_and_counts_its_attempts,
+    a_rejected_message_is_set_aside,
+    no_more_are_handled_at_once_than_the_queue_allows,
+    what_has_begun_is_finished_at_a_stop,
+);
+
+fn open(url: &BusUrl) -> Bus {
+    Bus::open(url, RetrySteps([50; 5].map(Duration::from_millis).to_vec()))
+}
+
+const LEFT: Queue = Queue { name: "test.left", bindings: &["test.told.v1"], concurrency: 4 };
+const RIGHT: Queue =
+    Queue { name: "test.right", bindings: &["test.told.v1", "test.other.v1"], concurrency: 4 };
+
+fn message(routing_key: &str) -> Message {
+    Message {
+        id: Clock::System.new_id(),
+        routing_key: routing_key.to_owned(),
+        source: "usher/test".to_owned(),
+        subject: Clock::System.new_id(),
+        time: Clock::System.now(),
+        payload: b"\x00payload\xff".to_vec(),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        attempt: 1,
+    }
+}
+
+/// A consumer that runs until the test ends.
+struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(bus: &Bus, queue: Queue, handler: Handler) -> Self {
+        let (bus, stop) = (bus.clone(), CancellationToken::new());
+        let token = stop.clone();
+        let task = tokio::spawn(async move { bus.consume(queue, handler, token).await });
+        Self { stop, task }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Message>>>);
+
+impl Kept {
+    fn handler(&self) -> Handler {
+        let kept = self.clone();
+        Arc::new(move |message| {
+            let kept = kept.clone();
+            Box::pin(async move {
+                kept.0.lock().unwrap().push(message);
+                Ok(())
+            })
+        })
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        let mut ids: Vec<_> = self.0.lock().unwrap().iter().map(|message| message.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+/// Publishes until it is confirmed, or was set aside; the relay counts attempts likewise.
+async fn publish(bus: &Bus, message: &Message) {
+    let attempts = AtomicU32::new(0);
+    eventually("the message is confirmed", async || {
+        let attempt = attempts.fetch_add(1, Ordering::SeqCst) + 1;
+        let again = match bus {
+            Bus::Memory(_) => Message { attempt, ..message.clone() },
+            Bus::RabbitMq(_) => message.clone(),
+        };
+        match bus.publish(vec![again]).await.remove(0) {
+            Ok(()) | Err(PublishError::Refused(Refusal::Reject(_))) => Some(()),
+            Err(_) => None,
+        }
+    })
+    .await;
+}
+
+async fn a_message_reaches_every_bound_queue_as_it_was(bus: Bus) {
+    let (left, right) = (Kept::default(), Kept::default());
+    let _left = Running::start(&bus, LEFT, left.handler());
+    let _right = Running::start(&bus, RIGHT, right.handler());
+    let other = message("test.other.v1");
+    publish(&bus, &other).await;
+    // Both queues are declared when this one has reached both.
+    let told = message("test.told.v1");
+    eventually("both have it", async || {
+        publish(&bus, &told).await;
+        (left.ids() == [told.id] && right.ids().contains(&told.id)).then_some(())
+    })
+    .await;
+    eventually("the other has arrived", async || right.ids().contains(&other.id).then_some(())).await;
+    assert_eq!(left.ids(), [told.id], "it is not bound to the other");
+    assert_eq!(left.0.lock().unwrap()[0], told);
+}
+
+async fn consumers_of_one_queue_share_the_work(bus: Bus) {
+    let (one, two) = (Kept::default(), Kept::default());
+    let _one = Running::start(&bus, LEFT, one.handler());
+    let _two = Running::start(&bus, LEFT, two.handler());
+    publish(&bus, &message("test.told.v1")).await;
+    let messages: Vec<_> = (0..50).map(|_| message("test.told.v1")).collect();
+    let answers = bus.publish(messages.clone()).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    eventually("all are handled", async || {
+        let handled = one.0.lock().unwrap().len() + two.0.lock().unwrap().len();
+        (handled >= 51).then_some(())
+    })
+    .await;
+    let mut ids = [one.ids(), two.ids()].concat();
+    ids.sort_unstable();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!((all, ids.len()), (51, 51), "each was handled once");
+}
+
+async fn what_nobody_is_bound_to_is_not_confirmed(bus: Bus) {
+    let answers = bus.publish(vec![message("test.unknown.v1")]).await;
+    assert_eq!(answers, [Err(PublishError::Unroutable("test.unknown.v1".to_owned()))]);
+}
+
+async fn one_unroutable_message_in_a_batch_is_told_from_its_neighbours(bus: Bus) {
+    let kept = Kept::default();
+    let _running = Running::start(&bus, LEFT, kept.handler());
+    publish(&bus, &message("test.told.v1")).await;
+    for lost in [0, 7, 29] {
+        let key = |index| if index == lost { "test.unknown.v1" } else { "test.told.v1" };
+        let batch: Vec<_> = (0..30).map(|index| message(key(index))).collect();
+        let answers = bus.publish(batch).await;
+        for (index, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_err(), index == lost, "{index}: {answer:?}");
+        }
+    }
+}
+
+async fn a_refused_message_comes_again_and_counts_its_attempts(bus: Bus) {
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let seen = attempts.clone();
+    let handler: Handler = Arc::new(move |message| {
+        seen.lock().unwrap().push(message.attempt);
+        let refused = message.attempt < 3;
+        Box::pin(async move {
+            if refused { Err(Refusal::Retry("not yet".to_owned())) } else { Ok(()) }
+        })
+    });
+    let _running = Running::start(&bus, LEFT, handler);
+    publish(&bus, &message("test.told.v1")).await;
+    eventually("the third attempt", async || {
+        attempts.lock().unwrap().contains(&3).then_some(())
+    })
+    .await;
+    assert_eq!(*attempts.lock().unwrap(), [1, 2, 3]);
+}
+
+async fn a_rejected_message_is_set_aside(bus: Bus) {
+    let seen = Arc::new(AtomicU32::new(0));
+    let (poison, count) = (message("test.told.v1"), seen.clone());
+    let id = poison.id;
+    let kept = Kept::default();
+    let keep = kept.handler();
+    let handler: Handler = Arc::new(move |message| {
+        if message.id != id {
+            return keep(message);
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Err(Refusal::Reject("never".to_owned())) })
+    });
+    let _running = Running::start(&bus, LEFT, handler);
+    publish(&bus, &poison).await;
+    // Its neighbours are not held up.
+    let neighbour = message("test.told.v1");
+    publish(&bus, &neighbour).await;
+    eventually("the neighbour", async || kept.ids().contains(&neighbour.id).then_some(())).await;
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+async fn no_more_are_handled_at_once_than_the_queue_allows(bus: Bus) {
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let kept = Kept::default();
+    let (at_once, peak, keep) = (now.clone(), most.clone(), kept.handler());
+    let handler: Handler = Arc::new(move |message| {
+        let (at_once, peak, kept) = (at_once.clone(), peak.clone(), keep(message));
+        Box::pin(async move {
+            peak.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            kept.await
+        })
+    });
+    let _running = Running::start(&bus, LEFT, handler);
+    publish(&bus, &message("test.told.v1")).await;
+    let batch: Vec<_> = (0..60).map(|_| message("test.told.v1")).collect();
+    bus.publish(batch).await;
+    eventually("all are handled", async || (kept.ids().len() == 61).then_some(())).await;
+    let most = most.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&most), "{most} at once");
+}
+
+async fn what_has_begun_is_finished_at_a_stop(bus: Bus) {
+    let (begun, finish) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    let kept = Kept::default();
+    let (started, finished, keep) = (begun.clone(), finish.clone(), kept.handler());
+    let handler: Handler = Arc::new(move |message| {
+        let (started, finished, kept) = (started.clone(), finished.clone(), keep(message));
+        Box::pin(async move {
+            started.store(true, Ordering::SeqCst);
+            finished.cancelled().await;
+            kept.await
+        })
+    });
+    let running = Running::start(&bus, LEFT, handler);
+    let publishing = {
+        let (bus, message) = (bus.clone(), message("test.told.v1"));
+        tokio::spawn(async move { publish(&bus, &message).await })
+    };
+    eventually("it has begun", async || begun.load(Ordering::SeqCst).then_some(())).await;
+    running.stop.cancel();
+    tokio::task::yield_now().await;
+    assert!(!running.task.is_finished(), "it waits for what has begun");
+    finish.cancel();
+    eventually("it has stopped", async || running.task.is_finished().then_some(())).await;
+    assert_eq!(kept.ids().len(), 1);
+    publishing.await.unwrap();
+}

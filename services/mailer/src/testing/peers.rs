@@ -1,0 +1,247 @@
+//! Peers that answer what the [`World`] says.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use api::{
+    identity::v1::{
+        self as identity,
+        service_account_service_server::{ServiceAccountService, ServiceAccountServiceServer},
+        user_service_server::{UserService, UserServiceServer},
+    },
+    notification::v1::{
+        self as notification, AttemptOutcome, Delivery, RenderMailResponse,
+        delivery_service_server::{DeliveryService, DeliveryServiceServer},
+        template_service_server::{TemplateService, TemplateServiceServer},
+    },
+    organisation::v1::{
+        self as organisation, GetInvitationMailResponse,
+        invitation_service_server::{InvitationService, InvitationServiceServer},
+    },
+};
+use kernel::Uuid;
+use tokio::net::TcpListener;
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::World;
+
+/// Serves every peer on one socket.
+pub(super) fn serve(world: Arc<Mutex<World>>, listener: TcpListener) {
+    let fakes = Fakes(world);
+    let server = Server::builder()
+        .add_service(ServiceAccountServiceServer::new(fakes.clone()))
+        .add_service(UserServiceServer::new(fakes.clone()))
+        .add_service(InvitationServiceServer::new(fakes.clone()))
+        .add_service(DeliveryServiceServer::new(fakes.clone()))
+        .add_service(TemplateServiceServer::new(fakes));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+}
+
+/// Every peer at once.
+#[derive(Clone)]
+struct Fakes(Arc<Mutex<World>>);
+
+impl Fakes {
+    /// The world, unless the call is to fail.
+    fn answer(&self, call: &'static str) -> Result<MutexGuard<'_, World>, Status> {
+        let mut world = self.0.lock().unwrap();
+        match world.failures.get_mut(call).and_then(VecDeque::pop_front) {
+            Some(code) => Err(Status::new(code, "about ada@example.com")),
+            None => Ok(world),
+        }
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl ServiceAccountService for Fakes {
+    async fn issue_service_token(
+        &self,
+        request: Request<identity::IssueServiceTokenRequest>,
+    ) -> Answer<identity::IssueServiceTokenResponse> {
+        assert_eq!(request.into_inner().name, "mailer");
+        drop(self.answer("IssueServiceToken")?);
+        Ok(Response::new(identity::IssueServiceTokenResponse {
+            access_token: "token".to_owned(),
+            expires_in: Some(prost_types::Duration { seconds: 600, nanos: 0 }),
+        }))
+    }
+
+    async fn create_service_account(
+        &self,
+        _: Request<identity::CreateServiceAccountRequest>,
+    ) -> Answer<identity::CreateServiceAccountResponse> {
+        unimplemented!()
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Fakes {
+    async fn get_user(
+        &self,
+        request: Request<identity::GetUserRequest>,
+    ) -> Answer<identity::GetUserResponse> {
+        assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer token");
+        assert_eq!(request.into_inner().id, Uuid::from_u128(3).to_string());
+        let user = self.answer("GetUser")?.user.clone();
+        Ok(Response::new(identity::GetUserResponse { user: Some(user) }))
+    }
+
+    async fn get_current_user(
+        &self,
+        _: Request<identity::GetCurrentUserRequest>,
+    ) -> Answer<identity::GetCurrentUserResponse> {
+        unimplemented!()
+    }
+
+    async fn create_invited_user(
+        &self,
+        _: Request<identity::CreateInvitedUserRequest>,
+    ) -> Answer<identity::CreateInvitedUserResponse> {
+        unimplemented!()
+    }
+
+    async fn enrol_user(
+        &self,
+        _: Request<identity::EnrolUserRequest>,
+    ) -> Answer<identity::EnrolUserResponse> {
+        unimplemented!()
+    }
+}
+
+#[tonic::async_trait]
+impl InvitationService for Fakes {
+    async fn get_invitation_mail(
+        &self,
+        request: Request<organisation::GetInvitationMailRequest>,
+    ) -> Answer<GetInvitationMailResponse> {
+        assert_eq!(request.into_inner().issue, 1);
+        Ok(Response::new(self.answer("GetInvitationMail")?.mail.clone()))
+    }
+
+    async fn create_invitation(
+        &self,
+        _: Request<organisation::CreateInvitationRequest>,
+    ) -> Answer<organisation::CreateInvitationResponse> {
+        unimplemented!()
+    }
+
+    async fn get_invitation(
+        &self,
+        _: Request<organisation::GetInvitationRequest>,
+    ) -> Answer<organisation::GetInvitationResponse> {
+        unimplemented!()
+    }
+
+    async fn list_invitations(
+        &self,
+        _: Request<organisation::ListInvitationsRequest>,
+    ) -> Answer<organisation::ListInvitationsResponse> {
+        unimplemented!()
+    }
+
+    async fn reissue_invitation(
+        &self,
+        _: Request<organisation::ReissueInvitationRequest>,
+    ) -> Answer<organisation::ReissueInvitationResponse> {
+        unimplemented!()
+    }
+
+    async fn revoke_invitation(
+        &self,
+        _: Request<organisation::RevokeInvitationRequest>,
+    ) -> Answer<organisation::RevokeInvitationResponse> {
+        unimplemented!()
+    }
+
+    async fn accept_invitation(
+        &self,
+        _: Request<organisation::AcceptInvitationRequest>,
+    ) -> Answer<organisation::AcceptInvitationResponse> {
+        unimplemented!()
+    }
+
+    async fn inspect_invitation_link(
+        &self,
+        _: Request<organisation::InspectInvitationLinkRequest>,
+    ) -> Answer<organisation::InspectInvitationLinkResponse> {
+        unimplemented!()
+    }
+}
+
+#[tonic::async_trait]
+impl DeliveryService for Fakes {
+    async fn claim_delivery(
+        &self,
+        request: Request<notification::ClaimDeliveryRequest>,
+    ) -> Answer<notification::ClaimDeliveryResponse> {
+        let request = request.into_inner();
+        let mut world = self.answer("ClaimDelivery")?;
+        let id = format!("delivery-{}", request.event_id);
+        let key = (request.event_id.clone(), request.recipient.clone());
+        let (delivery, is_final) = world.deliveries.entry(key).or_default();
+        *delivery = Delivery {
+            message_id: format!("<{id}@usher>"),
+            id,
+            event_id: request.event_id,
+            organisation_id: request.organisation_id,
+            invitation_id: request.invitation_id,
+            recipient: request.recipient,
+            template: request.template,
+            locale: request.locale,
+            ..Default::default()
+        };
+        let claim_id = if *is_final { String::new() } else { "claim".to_owned() };
+        let delivery = Some(delivery.clone());
+        Ok(Response::new(notification::ClaimDeliveryResponse { delivery, claim_id }))
+    }
+
+    async fn record_attempt(
+        &self,
+        request: Request<notification::RecordAttemptRequest>,
+    ) -> Answer<notification::RecordAttemptResponse> {
+        let request = request.into_inner();
+        assert_eq!(request.claim_id, "claim");
+        let mut world = self.answer("RecordAttempt")?;
+        let outcome = request.outcome();
+        world.recorded.push((outcome, request.error));
+        for (delivery, is_final) in world.deliveries.values_mut() {
+            if delivery.id == request.delivery_id {
+                *is_final = outcome != AttemptOutcome::Delayed;
+            }
+        }
+        Ok(Response::new(notification::RecordAttemptResponse::default()))
+    }
+
+    async fn get_delivery(
+        &self,
+        _: Request<notification::GetDeliveryRequest>,
+    ) -> Answer<notification::GetDeliveryResponse> {
+        unimplemented!()
+    }
+
+    async fn list_deliveries(
+        &self,
+        _: Request<notification::ListDeliveriesRequest>,
+    ) -> Answer<notification::ListDeliveriesResponse> {
+        unimplemented!()
+    }
+}
+
+#[tonic::async_trait]
+impl TemplateService for Fakes {
+    async fn render_mail(
+        &self,
+        request: Request<notification::RenderMailRequest>,
+    ) -> Answer<RenderMailResponse> {
+        let mut world = self.answer("RenderMail")?;
+        world.filled.push(request.into_inner());
+        Ok(Response::new(world.rendered.clone()))
+    }
+}

@@ -1,0 +1,150 @@
+//! The command `usher`, as an operator and a newcomer meet it.
+
+use serde_json::json;
+use stories::{Client, Process};
+use testkit::eventually;
+
+/// Starts `usher up` on a folder and waits until it is ready; the process and the gateway's URL.
+async fn up(folder: &std::path::Path, name: &str) -> (Process, String) {
+    let arguments = ["up", "--data-dir", "data", "--http", "127.0.0.1:0", "--grpc-port", "0"];
+    let arguments = [&arguments[..], &["--management", "127.0.0.1:0"]].concat();
+    let process = Process::start(folder, name, &arguments, &[]);
+    let url = eventually("usher up is ready", async || {
+        let printed = process.stdout();
+        printed.contains("Stop with Ctrl-C").then(|| word_after(&printed, "Pages and REST"))
+    })
+    .await;
+    (process, url)
+}
+
+fn word_after(text: &str, label: &str) -> String {
+    let (_, rest) = text.split_once(label).expect(label);
+    rest.split_whitespace().next().expect("a word").to_owned()
+}
+
+#[tokio::test]
+async fn up_killed_at_any_moment_comes_back_with_its_data_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut first, url) = up(folder.path(), "first").await;
+    let email = word_after(&first.stdout(), "Sign in as");
+    let password = word_after(&first.stdout(), "Password");
+    let owner = Client::anonymous(&url).sign_in(&email, &password).await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    // The mail may or may not have been written: it must be there in the end, once.
+    first.kill();
+
+    let (second, url) = up(folder.path(), "second").await;
+    assert!(!second.stdout().contains(&password), "the password is shown once");
+    let owner = Client::anonymous(&url).sign_in(&email, &password).await;
+    let found = owner.get(&format!("/api/organisations/{root}")).await.expect(200);
+    assert_eq!(found["display_name"], "ABC Holdings");
+    let mails = eventually("the mail has arrived", async || {
+        let mails = Client::anonymous(&url).get("/api/mailbox?to=ada@example.com").await;
+        mails.body.as_array().cloned().filter(|mails| !mails.is_empty())
+    })
+    .await;
+    assert_eq!(mails.len(), 1);
+}
+
+#[tokio::test]
+async fn sigterm_ends_up_well_and_within_ten_seconds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut process, url) = up(folder.path(), "up").await;
+    // A connection that stays open must not hold it up.
+    let client = Client::anonymous(&url);
+    client.get("/.well-known/jwks.json").await.expect(200);
+    let begun = std::time::Instant::now();
+    process.terminate();
+    assert!(process.exit().await.success(), "{}", process.stderr());
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn demo_tells_the_story_and_exits_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(folder.path(), "demo", &["demo"], &[]);
+    let status = process.exit().await;
+    assert!(status.success(), "{}{}", process.stdout(), process.stderr());
+    assert!(process.stdout().contains("The story is told"));
+}
+
+#[tokio::test]
+async fn wrong_settings_are_named_before_anything_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wrong = [("USHER_BUS_URL", "http://rabbit"), ("USHER_SMTP_URL", "mailbox:mails")];
+    let mut process = Process::start(folder.path(), "serve", &["serve", "mailer"], &wrong);
+    assert_eq!(process.exit().await.code(), Some(1));
+    let told = process.stderr();
+    for part in [
+        "USHER_BUS_URL: expected amqp://",
+        "USHER_SMTP_URL: production refuses an embedded mail",
+        "USHER_CACHE_URL: missing",
+        "USHER_SERVICE_SECRET: missing",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in {told}");
+    }
+}
+
+#[tokio::test]
+async fn serve_refuses_tables_that_are_not_up_to_date() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = "0123456789abcdef0123456789abcdef";
+    let settings = [
+        ("USHER_ENVIRONMENT", "development"),
+        ("USHER_DATABASE_URL", "sqlite:data"),
+        ("USHER_BUS_URL", "memory:"),
+        ("USHER_CACHE_URL", "memory:"),
+        ("USHER_SERVICE_SECRET", secret),
+    ];
+    let mut process = Process::start(folder.path(), "serve", &["serve", "notification"], &settings);
+    assert_eq!(process.exit().await.code(), Some(1));
+    assert!(process.stderr().contains("run `usher migrate` first"), "{}", process.stderr());
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_logs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["up", "--data-dir", "data", "--http", "127.0.0.1:0", "--grpc-port", "0"];
+    let arguments = [&arguments[..], &["--management", "127.0.0.1:0"]].concat();
+    let verbose = [("USHER_LOG_FILTER", "trace,h2=info,hyper=info,hyper_util=info")];
+    let process = Process::start(folder.path(), "up", &arguments, &verbose);
+    eventually("usher up is ready", async || {
+        process.stdout().contains("Stop with Ctrl-C").then_some(())
+    })
+    .await;
+    let printed = process.stdout();
+    let url = word_after(&printed, "Pages and REST");
+    let (email, password) = (word_after(&printed, "Sign in as"), word_after(&printed, "Password"));
+    let visitor = Client::anonymous(&url);
+    let tokens = visitor.try_sign_in(&email, &password).await.expect(201);
+    let owner = visitor.with_token(tokens["access_token"].as_str().expect("a token"));
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    let link = eventually("the mail has arrived", async || {
+        let mails = visitor.get("/api/mailbox?to=ada@example.com").await;
+        let text = mails.body[0]["text"].as_str()?.to_owned();
+        text.split_whitespace().find(|word| word.contains("/invitations/")).map(str::to_owned)
+    })
+    .await;
+    visitor.open(&link).await;
+    let chosen = "a password for Ada Lovelace";
+    visitor.enrol(&link, "Ada Lovelace", chosen).await;
+    visitor.post("/api/sessions/refresh", &json!({ "refresh_token": tokens["refresh_token"] })).await;
+    let secret_key = std::fs::read_to_string(folder.path().join("data/secret.key")).expect("a key");
+    let log = process.stderr();
+    assert!(log.contains("rpc.method"), "the calls are logged");
+    let token = link.rsplit_once('/').expect("a token").1;
+    for (what, secret) in [
+        ("the owner's password", password.as_str()),
+        ("the chosen password", chosen),
+        ("the access token", owner.token()),
+        ("the refresh token", tokens["refresh_token"].as_str().expect("a token")),
+        ("the link's token", token),
+        ("the invitee's address", "ada@example.com"),
+        ("the secret key", secret_key.trim()),
+    ] {
+        let place = log.find(secret).map(|at| log[at.saturating_sub(300)..at].to_owned());
+        assert_eq!(place, None, "{what} is in the log");
+    }
+}

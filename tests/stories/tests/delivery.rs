@@ -1,0 +1,141 @@
+//! Mail is delayed by bad luck, and never lost or doubled.
+
+use api::notification::v1::{
+    DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
+};
+use kernel::Duration;
+use service::RawSettings;
+use stories::{Client, PASSWORD, Platform};
+use testkit::{Reply, SmtpSink, eventually, with_token};
+
+/// The deliveries of an organisation: state and attempts, as its owner reads them over gRPC.
+async fn deliveries(platform: &Platform, reader: &Client, id: &str) -> Vec<(DeliveryState, i32)> {
+    let mut client = DeliveryServiceClient::new(platform.notification());
+    let request =
+        ListDeliveriesRequest { organisation_id: id.to_owned(), ..Default::default() };
+    let answer = client.list_deliveries(with_token(reader.token(), request)).await;
+    let deliveries = answer.expect("an answer").into_inner().deliveries;
+    deliveries.iter().map(|delivery| (delivery.state(), delivery.attempts)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_is_down_delays_the_mail_and_loses_nothing() {
+    let sink = SmtpSink::start().await;
+    let address = sink.address();
+    // Down before the invitation, and back after it.
+    drop(sink);
+    let platform = Platform::with_mail_server(&format!("smtp://{address}")).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    let queued = (DeliveryState::Queued, 1);
+    eventually("the first attempt has failed", async || {
+        (deliveries(&platform, &owner, &root).await == [queued]).then_some(())
+    })
+    .await;
+
+    let sink = SmtpSink::start_at(address).await;
+    let mail = sink.mail_to("ada@example.com").await;
+    let (status, page) = platform.anonymous().enrol(&mail.link(), "Ada", PASSWORD).await;
+    assert_eq!(status, 200, "{page}");
+    let sent = (DeliveryState::Sent, 2);
+    eventually("the delivery is recorded", async || {
+        (deliveries(&platform, &owner, &root).await == [sent]).then_some(())
+    })
+    .await;
+    assert_eq!(sink.mails().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_a_mail_server_that_says_later_gets_the_same_mail_again() {
+    let sink = SmtpSink::start().await;
+    sink.reply(&[Reply::Delay, Reply::Delay]);
+    let mut raw = RawSettings::default();
+    raw.set("smtp_url", format!("smtp://{}", sink.address()));
+    let platform = Platform::embedded(raw).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    for attempts in 1..=2 {
+        let queued = (DeliveryState::Queued, attempts);
+        eventually("an attempt has failed", async || {
+            (deliveries(&platform, &owner, &root).await == [queued]).then_some(())
+        })
+        .await;
+        // The steps are 5 s and a minute.
+        platform.clock.as_ref().expect("a clock").advance(Duration::seconds(61));
+    }
+    sink.mail_to("ada@example.com").await;
+    let sent = (DeliveryState::Sent, 3);
+    eventually("the delivery is recorded", async || {
+        (deliveries(&platform, &owner, &root).await == [sent]).then_some(())
+    })
+    .await;
+    assert_eq!(sink.mails().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_mail_server_refuses_is_given_up_visibly_and_its_neighbour_arrives() {
+    let sink = SmtpSink::start().await;
+    sink.reply(&[Reply::Refuse]);
+    let mut raw = RawSettings::default();
+    raw.set("smtp_url", format!("smtp://{}", sink.address()));
+    let platform = Platform::embedded(raw).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "gone@example.com", "user").await;
+    let failed = (DeliveryState::Failed, 1);
+    eventually("the delivery has failed", async || {
+        (deliveries(&platform, &owner, &root).await == [failed]).then_some(())
+    })
+    .await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    sink.mail_to("ada@example.com").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_event_delivered_twice_sends_one_mail() {
+    use api::organisation::v1::InvitationCreated;
+    use bus::{Bus, BusUrl, Message, RetrySteps};
+    use kernel::{Clock, parse_id};
+    use prost::Message as _;
+    let sink = SmtpSink::start().await;
+    let mut raw = RawSettings::default();
+    let broker = testkit::servers::rabbitmq().await;
+    raw.set("bus_url", &broker);
+    raw.set("smtp_url", format!("smtp://{}", sink.address()));
+    let platform = Platform::embedded(raw).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    let invitation = owner.invite(&root, "ada@example.com", "user").await;
+    sink.mail_to("ada@example.com").await;
+
+    // What the mailer would do with any event of this invitation it does once for each event: so
+    // this sends one more mail for ten copies of a second event.
+    let bus = Bus::open(&BusUrl::parse(&broker).expect("a broker"), RetrySteps::default());
+    let subject = parse_id(&invitation).expect("an id");
+    let event = InvitationCreated { invitation_id: invitation, organisation_id: root.clone(), issue: 1 };
+    let message = Message {
+        id: Clock::System.new_id(),
+        routing_key: "organisation.invitation.created.v1".to_owned(),
+        source: "usher/organisation".to_owned(),
+        subject,
+        time: Clock::System.now(),
+        payload: event.encode_to_vec(),
+        traceparent: None,
+        attempt: 1,
+    };
+    let answers = bus.publish(vec![message; 10]).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    // A marker behind the copies: when it has arrived, the copies have been handled or hold a claim.
+    owner.invite(&root, "zoe@example.com", "user").await;
+    sink.mail_to("zoe@example.com").await;
+    eventually("every delivery is sent", async || {
+        let deliveries = deliveries(&platform, &owner, &root).await;
+        let sent = deliveries.iter().all(|(state, _)| *state == DeliveryState::Sent);
+        (deliveries.len() == 3 && sent).then_some(())
+    })
+    .await;
+    let to_ada = sink.mails().iter().filter(|mail| mail.recipient == "ada@example.com").count();
+    assert_eq!(to_ada, 2, "one for each event, not for each copy");
+}

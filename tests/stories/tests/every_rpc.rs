@@ -1,0 +1,224 @@
+//! Every RPC of the descriptor set, called by nobody and by somebody without rights: refused,
+//! except those of the documented lists.
+
+use bytes::Bytes;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use stories::Platform;
+use tonic::{
+    Code, Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Channel,
+};
+
+/// Whoever calls these brings the credential in the request.
+const PUBLIC: &[&str] = &[
+    "usher.identity.v1.KeyService/GetKeySet",
+    "usher.identity.v1.ServiceAccountService/IssueServiceToken",
+    "usher.identity.v1.SessionService/CreateSession",
+    "usher.identity.v1.SessionService/RefreshSession",
+    "usher.identity.v1.UserService/EnrolUser",
+    "usher.organisation.v1.InvitationService/InspectInvitationLink",
+];
+
+/// Everybody with a token may call these: they answer about the caller alone, or with an empty
+/// list.
+const ANYBODY: &[&str] = &[
+    "usher.identity.v1.SessionService/RevokeCurrentSession",
+    "usher.identity.v1.UserService/GetCurrentUser",
+    "usher.organisation.v1.OrganisationService/ListOrganisations",
+    "usher.organisation.v1.PermissionService/CheckPermission",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_only_the_public_rpcs_answer() {
+    let platform = Platform::on_sqlite().await;
+    for method in methods() {
+        let (name, refused) = (name(&method), call(&platform, &method, Bytes::new(), None).await);
+        let code = refused.as_ref().err().map(Status::code);
+        if PUBLIC.contains(&name.as_str()) {
+            assert_ne!(code, Some(Code::Internal), "{name}: {refused:?}");
+            assert_ne!(code, Some(Code::Unknown), "{name}: {refused:?}");
+        } else {
+            assert_eq!(code, Some(Code::Unauthenticated), "{name}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_token_without_rights_every_other_rpc_refuses() {
+    let platform = Platform::on_sqlite().await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    let other = owner.create_organisation("XYZ", None).await;
+    let ada = platform.member(&owner, &other, "ada@example.com", "user").await;
+    let invitation = owner.invite(&root, "eve@example.com", "user").await;
+    let service = platform.service_token("powerless", &[]).await;
+    for method in methods() {
+        let name = name(&method);
+        if PUBLIC.contains(&name.as_str()) || ANYBODY.contains(&name.as_str()) {
+            continue;
+        }
+        let request = plausible_request(&method, &root, &invitation);
+        for token in [ada.token(), &service] {
+            let answer = call(&platform, &method, request.clone(), Some(token)).await;
+            let refused = answer.expect_err(&name);
+            let expected = [Code::PermissionDenied, Code::NotFound];
+            assert!(expected.contains(&refused.code()), "{name}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_frames_and_ids_are_typed_errors() {
+    let platform = Platform::on_sqlite().await;
+    let owner = platform.owner().await;
+    for method in methods() {
+        let name = name(&method);
+        for body in [Bytes::from_static(b"\xff\xff\xff\xff"), malformed_request(&method)] {
+            let answer = call(&platform, &method, body, Some(owner.token())).await;
+            if let Err(refused) = answer {
+                // tonic answers INTERNAL to bytes that are no protobuf; nothing of ours does.
+                let undecodable = refused.message().contains("decode");
+                let internal = [Code::Internal, Code::Unknown].contains(&refused.code());
+                assert!(undecodable || !internal, "{name}: {refused:?}");
+            }
+        }
+    }
+    let huge = Bytes::from(vec![0; 2 * 1024 * 1024]);
+    for method in methods() {
+        let refused = call(&platform, &method, huge.clone(), Some(owner.token())).await;
+        let code = refused.expect_err(&name(&method)).code();
+        assert_eq!(code, Code::OutOfRange, "{}", name(&method));
+    }
+}
+
+fn methods() -> Vec<MethodDescriptor> {
+    let pool = DescriptorPool::decode(api::DESCRIPTORS).expect("the descriptor set");
+    let methods: Vec<_> = pool
+        .services()
+        .filter(|service| service.full_name().starts_with("usher."))
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .collect();
+    assert!(methods.len() > 20, "the descriptor set holds {} RPCs", methods.len());
+    methods
+}
+
+fn name(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().full_name(), method.name())
+}
+
+/// A request whose fields have the right form and name real things: what is refused is refused for
+/// want of rights.
+fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: &str) -> Bytes {
+    let id_is_invitation = method.input().full_name().contains("Invitation");
+    fill(method, |field| match field {
+        "organisation_id" | "parent_id" => organisation,
+        "id" if !id_is_invitation => organisation,
+        field if field == "id" || field.ends_with("_id") => invitation,
+        "email" | "recipient" => "eve@example.com",
+        "name" => "another",
+        "template" => "invitation-new-user",
+        "locale" => "en",
+        "permission" => "organisations.read",
+        _ => "A plausible text",
+    })
+}
+
+fn malformed_request(method: &MethodDescriptor) -> Bytes {
+    fill(method, |_| "\u{0}\r\nnot anything\u{202e}")
+}
+
+fn fill<'a>(method: &MethodDescriptor, text: impl Fn(&str) -> &'a str + Copy) -> Bytes {
+    use prost::Message as _;
+    Bytes::from(message(method.input(), text).encode_to_vec())
+}
+
+fn message<'a>(
+    descriptor: prost_reflect::MessageDescriptor,
+    text: impl Fn(&str) -> &'a str + Copy,
+) -> prost_reflect::DynamicMessage {
+    use prost_reflect::{DynamicMessage, Kind, Value};
+    let mut filled = DynamicMessage::new(descriptor.clone());
+    for field in descriptor.fields() {
+        let value = match field.kind() {
+            _ if field.is_map() => continue,
+            Kind::String if field.name() == "paths" => {
+                Value::List(vec![Value::String("display_name".to_owned())])
+            }
+            // The plausible scopes and roles are none: the defaults.
+            Kind::String if field.is_list() => continue,
+            Kind::String if field.name() == "page_token" && text("email").contains('@') => continue,
+            Kind::String if field.name() == "etag" => continue,
+            Kind::String => Value::String(text(field.name()).to_owned()),
+            Kind::Enum(_) => Value::EnumNumber(1),
+            Kind::Int32 => Value::I32(1),
+            Kind::Message(inner) if !inner.full_name().ends_with("Timestamp") => {
+                Value::Message(message(inner, text))
+            }
+            _ => continue,
+        };
+        filled.set_field(&field, value);
+    }
+    filled
+}
+
+async fn call(
+    platform: &Platform,
+    method: &MethodDescriptor,
+    body: Bytes,
+    token: Option<&str>,
+) -> Result<Bytes, Status> {
+    let package = method.parent_service().package_name().to_owned();
+    let channel: Channel = match package.as_str() {
+        "usher.identity.v1" => platform.identity(),
+        "usher.organisation.v1" => platform.organisation(),
+        _ => platform.notification(),
+    };
+    let request = match token {
+        Some(token) => testkit::with_token(token, body),
+        None => Request::new(body),
+    };
+    let path = format!("/{}", name(method)).parse().expect("a path");
+    let mut client = Grpc::new(channel);
+    client.ready().await.expect("a connection");
+    Ok(client.unary(request, path, Raw).await?.into_inner())
+}
+
+/// A codec that leaves the bytes as they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        bytes::BufMut::put(to, item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = bytes::Buf::remaining(from);
+        Ok(Some(bytes::Buf::copy_to_bytes(from, length)))
+    }
+}
