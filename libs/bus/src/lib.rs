@@ -73,10 +73,21 @@ impl Bus {
 
     /// Handles the messages of a queue, at most `queue.concurrency` at once, until `stop`; then
     /// finishes what it has begun. It outlives every loss of the broker.
-    pub async fn consume(&self, queue: Queue, handler: Handler, stop: CancellationToken) {
+    ///
+    /// In this process the queue is bound when this returns, so that nothing that is published
+    /// afterwards finds nobody; the future does the rest.
+    pub fn consume(
+        &self,
+        queue: Queue,
+        handler: Handler,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
         match self {
-            Self::Memory(bus) => bus.consume(queue, handler, stop).await,
-            Self::RabbitMq(bus) => bus.consume(queue, handler, stop).await,
+            Self::Memory(bus) => Box::pin(bus.bind(queue, handler).run(stop)),
+            Self::RabbitMq(bus) => {
+                let bus = bus.clone();
+                Box::pin(async move { bus.consume(queue, handler, stop).await })
+            }
         }
     }
 

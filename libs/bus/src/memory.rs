@@ -60,18 +60,41 @@ impl MemoryBus {
         bound
     }
 
-    pub(crate) async fn consume(&self, queue: Queue, handler: Handler, stop: CancellationToken) {
+    /// Binds a consumer's queue; it is bound until its [`Binding`] has run or is dropped.
+    pub(crate) fn bind(&self, queue: Queue, handler: Handler) -> Binding {
         let permits = Arc::new(Semaphore::new(queue.concurrency.into()));
         self.consumers().push(Consumer { queue, handler, permits: permits.clone() });
-        stop.cancelled().await;
-        self.consumers().retain(|consumer| !Arc::ptr_eq(&consumer.permits, &permits));
-        // What has begun holds a permit; what has not finds the semaphore closed and is retried.
-        let _begun = permits.acquire_many(queue.concurrency.into()).await;
-        permits.close();
+        Binding { bus: self.clone(), queue, permits }
     }
 
     fn consumers(&self) -> std::sync::MutexGuard<'_, Vec<Consumer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Binding {
+    bus: MemoryBus,
+    queue: Queue,
+    permits: Arc<Semaphore>,
+}
+
+impl Binding {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        stop.cancelled().await;
+        self.unbind();
+        // What has begun holds a permit; what has not finds the semaphore closed and is retried.
+        let _begun = self.permits.acquire_many(self.queue.concurrency.into()).await;
+        self.permits.close();
+    }
+
+    fn unbind(&self) {
+        self.bus.consumers().retain(|consumer| !Arc::ptr_eq(&consumer.permits, &self.permits));
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        self.unbind();
     }
 }
 

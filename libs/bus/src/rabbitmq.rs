@@ -59,8 +59,8 @@ impl RabbitMq {
     }
 
     async fn connect(&self, purpose: &str) -> lapin::Result<Link> {
-        let properties = ConnectionProperties::default()
-            .with_connection_name(format!("usher {purpose}").into());
+        let properties =
+            ConnectionProperties::default().with_connection_name(format!("usher {purpose}").into());
         let connecting = async {
             let connection = Connection::connect(&self.url, properties).await?;
             let channel = connection.create_channel().await?;

@@ -71,9 +71,8 @@ struct Running {
 
 impl Running {
     fn start(bus: &Bus, queue: Queue, handler: Handler) -> Self {
-        let (bus, stop) = (bus.clone(), CancellationToken::new());
-        let token = stop.clone();
-        let task = tokio::spawn(async move { bus.consume(queue, handler, token).await });
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(bus.consume(queue, handler, stop.clone()));
         Self { stop, task }
     }
 }
@@ -137,7 +136,8 @@ async fn a_message_reaches_every_bound_queue_as_it_was(bus: Bus) {
         (left.ids() == [told.id] && right.ids().contains(&told.id)).then_some(())
     })
     .await;
-    eventually("the other has arrived", async || right.ids().contains(&other.id).then_some(())).await;
+    eventually("the other has arrived", async || right.ids().contains(&other.id).then_some(()))
+        .await;
     assert_eq!(left.ids(), [told.id], "it is not bound to the other");
     assert_eq!(left.0.lock().unwrap()[0], told);
 }
@@ -187,16 +187,14 @@ async fn a_refused_message_comes_again_and_counts_its_attempts(bus: Bus) {
     let handler: Handler = Arc::new(move |message| {
         seen.lock().unwrap().push(message.attempt);
         let refused = message.attempt < 3;
-        Box::pin(async move {
-            if refused { Err(Refusal::Retry("not yet".to_owned())) } else { Ok(()) }
-        })
+        Box::pin(
+            async move { if refused { Err(Refusal::Retry("not yet".to_owned())) } else { Ok(()) } },
+        )
     });
     let _running = Running::start(&bus, LEFT, handler);
     publish(&bus, &message("test.told.v1")).await;
-    eventually("the third attempt", async || {
-        attempts.lock().unwrap().contains(&3).then_some(())
-    })
-    .await;
+    eventually("the third attempt", async || attempts.lock().unwrap().contains(&3).then_some(()))
+        .await;
     assert_eq!(*attempts.lock().unwrap(), [1, 2, 3]);
 }
 

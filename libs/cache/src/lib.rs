@@ -146,7 +146,12 @@ fn milliseconds(life: Duration) -> u64 {
 struct Lifetime;
 
 impl Expiry<String, Entry> for Lifetime {
-    fn expire_after_create(&self, _: &String, entry: &Entry, _: std::time::Instant) -> Option<Duration> {
+    fn expire_after_create(
+        &self,
+        _: &String,
+        entry: &Entry,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
         Some(entry.life)
     }
 

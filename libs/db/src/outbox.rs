@@ -4,7 +4,9 @@
 
 use kernel::{Duration, Time, Uuid};
 use sea_orm::{
-    ActiveValue::Set, ExprTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    ActiveValue::Set,
+    ExprTrait as _, QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
     sea_query::{Expr, LockBehavior, LockType},
 };
 
@@ -107,6 +109,18 @@ pub async fn claim(
 
 fn due(now: Time) -> Select<Entity> {
     Entity::find().filter(Column::Dead.is_null()).filter(Column::AvailableAt.lte(now))
+}
+
+/// Makes every waiting event due now: for a relay that knows itself to be the only one and has just
+/// begun, so that what a crash left claimed does not wait for the end of its lease.
+pub async fn release(database: &Database, now: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::AvailableAt, Expr::value(now))
+        .filter(Column::Dead.is_null())
+        .filter(Column::AvailableAt.gt(now))
+        .exec(database.read())
+        .await?;
+    Ok(())
 }
 
 /// Removes events that the bus has taken.

@@ -1,10 +1,13 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{ContextV7, Timestamp, Uuid};
 
 /// A moment in UTC. Whole microseconds, which is what both databases keep.
 pub type Time = DateTime<Utc>;
@@ -36,29 +39,55 @@ impl Clock {
             Clock::System => Uuid::now_v7(),
             Clock::Manual(clock) => {
                 let now = clock.now();
-                let seconds = now.timestamp().unsigned_abs();
-                Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
+                let (seconds, nanos) =
+                    (now.timestamp().unsigned_abs(), now.timestamp_subsec_nanos());
+                Uuid::new_v7(Timestamp::from_unix(&*clock.order, seconds, nanos))
             }
         }
     }
 }
 
-/// A clock for tests. Clones share the time.
-#[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicI64>);
+/// A clock for tests. Clones share the time, and the order of the identifiers made in one moment.
+#[derive(Clone)]
+pub struct ManualClock {
+    microseconds: Arc<AtomicI64>,
+    order: Arc<Mutex<ContextV7>>,
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ManualClock({})", self.now())
+    }
+}
 
 impl ManualClock {
     /// A clock that stands at `start`.
     pub fn at(start: Time) -> Self {
-        Self(Arc::new(AtomicI64::new(start.timestamp_micros())))
+        Self {
+            microseconds: Arc::new(AtomicI64::new(start.timestamp_micros())),
+            order: Arc::new(Mutex::new(ContextV7::new())),
+        }
     }
 
     /// Moves the time forward.
     pub fn advance(&self, by: TimeDelta) {
-        self.0.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);
+        self.microseconds.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);
     }
 
     fn now(&self) -> Time {
-        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap_or_default()
+        DateTime::from_timestamp_micros(self.microseconds.load(Ordering::SeqCst))
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_in_the_order_of_their_making_even_when_the_clock_stands() {
+        let clock = Clock::Manual(ManualClock::at(Time::UNIX_EPOCH));
+        let ids: Vec<_> = (0..1_000).map(|_| clock.new_id()).collect();
+        assert!(ids.is_sorted());
     }
 }

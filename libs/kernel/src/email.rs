@@ -85,9 +85,21 @@ mod tests {
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(65));
         for bad in [
-            "", "ada", "@example.com", "ada@", "ada@localhost", "a b@example.com", "a..b@example.com",
-            "ada@example.com\r\nBcc: eve@example.com", "\"ada\"@example.com", "ada@[127.0.0.1]",
-            "ada@exa mple.com", "ada@127.0.0.1", "a,b@example.com", "<ada@example.com>", &long,
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "ada@localhost",
+            "a b@example.com",
+            "a..b@example.com",
+            "ada@example.com\r\nBcc: eve@example.com",
+            "\"ada\"@example.com",
+            "ada@[127.0.0.1]",
+            "ada@exa mple.com",
+            "ada@127.0.0.1",
+            "a,b@example.com",
+            "<ada@example.com>",
+            &long,
         ] {
             assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
         }

@@ -56,9 +56,8 @@ pub(crate) async fn guard(
     .instrument(span.clone())
     .await;
 
-    let code = header(response.headers(), "grpc-status").map_or(Code::Ok, |code| {
-        Code::from_bytes(code.as_bytes())
-    });
+    let code = header(response.headers(), "grpc-status")
+        .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
     let elapsed = begun.elapsed();
     span.record("rpc.code", tracing::field::debug(code));
     boundary.measure(method, code, elapsed);

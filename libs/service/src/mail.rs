@@ -24,8 +24,9 @@ pub enum MailUrl {
 impl MailUrl {
     /// Parses a setting.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        const EXPECTED: Malformed =
-            Malformed("smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY");
+        const EXPECTED: Malformed = Malformed(
+            "smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY",
+        );
         if let Some(directory) = text.strip_prefix("mailbox:").filter(|path| !path.is_empty()) {
             return Ok(Self::Mailbox(directory.into()));
         }
@@ -83,7 +84,9 @@ impl Mail {
 }
 
 fn classify(error: smtp::Error) -> MailError {
-    if error.is_permanent() {
+    // A client error is of our own making, such as an address that the server cannot take: it will
+    // not get better by waiting.
+    if error.is_permanent() || error.is_client() {
         MailError::Refused(error.to_string())
     } else {
         MailError::Delayed(error.to_string())

@@ -34,6 +34,7 @@ impl Relay {
     /// Relays until `stop`; then finishes the batches in flight.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let relay = Arc::new(self);
+        relay.take_over().await;
         let permits = Arc::new(Semaphore::new(BATCHES));
         let mut batches = JoinSet::new();
         while !stop.is_cancelled() {
@@ -62,6 +63,16 @@ impl Relay {
             }
         }
         batches.join_all().await;
+    }
+
+    /// A bus in this process has one relay an outbox: what is claimed was claimed by a process that
+    /// is no more.
+    async fn take_over(&self) {
+        if matches!(self.bus, Bus::Memory(_))
+            && let Err(error) = outbox::release(&self.database, self.clock.now()).await
+        {
+            tracing::warn!(service = self.service, %error, "old claims must lapse first");
+        }
     }
 
     async fn claim(&self) -> Result<Vec<outbox::Model>, db::DbErr> {

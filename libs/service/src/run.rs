@@ -68,12 +68,14 @@ pub async fn run(
     let readiness = Readiness::new(modules.iter().flat_map(checks).collect());
     let databases: Vec<_> = modules.iter().filter_map(|module| module.database.clone()).collect();
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let mut relays = Vec::new();
 
     for module in modules {
         let Module { name, grpc, public, http, consumers, database, .. } = module;
         if let Some(routes) = grpc {
             let listener = take(&mut listeners, name)?;
-            let boundary = Boundary { infra: infra.clone(), public, instruments: Instruments::new() };
+            let boundary =
+                Boundary { infra: infra.clone(), public, instruments: Instruments::new() };
             tasks.spawn(serve_grpc(routes, boundary, readiness.clone(), listener, stop.clone()));
         }
         if let Some(router) = http {
@@ -81,14 +83,14 @@ pub async fn run(
             tasks.spawn(serve_http(router, listener, stop.clone()));
         }
         for consumer in consumers {
-            let (bus, stop) = (infra.bus.clone(), stop.clone());
+            let consuming = infra.bus.consume(consumer.queue, consumer.handler(), stop.clone());
             tasks.spawn(async move {
-                bus.consume(consumer.queue, consumer.handler(), stop).await;
+                consuming.await;
                 Ok(())
             });
         }
         if let Some(database) = database {
-            let relay = Relay {
+            relays.push(Relay {
                 service: name,
                 database,
                 bus: infra.bus.clone(),
@@ -96,19 +98,21 @@ pub async fn run(
                 steps: infra.retry_steps.clone(),
                 window: infra.settings.relay_window,
                 instruments: Instruments::new(),
-            };
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                relay.run(stop).await;
-                Ok(())
             });
         }
     }
+    // Only now: within one process every queue is bound by now.
+    for relay in relays {
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            relay.run(stop).await;
+            Ok(())
+        });
+    }
     // The management port answers until the very end.
     let management = management::router(readiness.clone(), registry);
-    let management = tokio::spawn(async move {
-        axum::serve(listeners.management, management).await
-    });
+    let management =
+        tokio::spawn(async move { axum::serve(listeners.management, management).await });
 
     let mut outcome = Ok(());
     tokio::select! {
@@ -143,7 +147,9 @@ fn checks(module: &Module) -> Vec<(&'static str, Check)> {
     if let Some(database) = module.database.clone() {
         checks.push(Arc::new(move || {
             let database = database.clone();
-            Box::pin(async move { database.ping().await.map_err(|_| "its database is away".to_owned()) })
+            Box::pin(
+                async move { database.ping().await.map_err(|_| "its database is away".to_owned()) },
+            )
         }));
     }
     checks.into_iter().map(|check| (module.name, check)).collect()

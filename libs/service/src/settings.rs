@@ -67,9 +67,8 @@ impl Role {
     pub(crate) fn reads(self, setting: &Setting) -> bool {
         match self {
             Self::AllInOne => true,
-            Self::Migrate => {
-                ["database_url", "database_pool", "log_format", "log_filter"].contains(&setting.name)
-            }
+            Self::Migrate => ["database_url", "database_pool", "log_format", "log_filter"]
+                .contains(&setting.name),
             role => setting.read_by.contains(&role),
         }
     }
@@ -174,7 +173,7 @@ impl Settings {
             owner_email: reader.email("owner_email"),
             owner_password: reader.read("owner_password", parse_password, None),
             log_format: reader.read("log_format", parse_log_format, LogFormat::Pretty),
-            log_filter: reader.read("log_filter", parse_filter, "info".to_owned()),
+            log_filter: reader.read("log_filter", parse_filter, "info,lapin=error".to_owned()),
             otlp_endpoint: reader.read("otlp_endpoint", |text| parse_origin(text).map(Some), None),
             database_pool: reader.number("database_pool", 1, 500),
             hashing_permits: reader.number("hashing_permits", 1, 64),

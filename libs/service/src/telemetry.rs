@@ -1,6 +1,6 @@
 //! Telemetry: logs, traces and metrics, for every process the same.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, io::IsTerminal as _, time::Duration};
 
 use opentelemetry::{
     Context, KeyValue, global,
@@ -56,12 +56,14 @@ impl Telemetry {
         let spans = tracing_opentelemetry::layer().with_tracer(tracer.tracer("usher"));
         let filter = EnvFilter::try_new(&settings.log_filter)?;
         let subscriber = tracing_subscriber::registry().with(filter).with(spans);
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
         match settings.log_format {
             LogFormat::Pretty => subscriber.with(lines.with_target(false)).try_init()?,
-            LogFormat::Json => subscriber
-                .with(lines.json().flatten_event(true).with_span_list(true))
-                .try_init()?,
+            LogFormat::Json => {
+                subscriber.with(lines.json().flatten_event(true).with_span_list(true)).try_init()?
+            }
         }
         Ok(Self { tracer, meter, registry })
     }
@@ -126,7 +128,8 @@ pub(crate) struct Instruments {
 impl Instruments {
     pub(crate) fn new() -> Self {
         let meter = global::meter("usher");
-        let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let seconds =
+            [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let histogram = |name| {
             meter.f64_histogram(name).with_unit("s").with_boundaries(seconds.to_vec()).build()
         };

@@ -84,7 +84,11 @@ impl Signer {
     }
 
     /// Signs claims that begin to hold `now`.
-    pub fn sign(&self, mut claims: Claims, now: Time) -> Result<String, jsonwebtoken::errors::Error> {
+    pub fn sign(
+        &self,
+        mut claims: Claims,
+        now: Time,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         claims.iss = ISSUER.to_owned();
         claims.aud = ISSUER.to_owned();
         claims.iat = now.timestamp();

@@ -34,7 +34,8 @@ pub async fn postgres() -> String {
 pub async fn rabbitmq() -> String {
     let name = unique();
     let management = variable("USHER_TEST_RABBITMQ_MANAGEMENT_URL");
-    let created = reqwest::Client::new().put(format!("{management}/api/vhosts/{name}")).send().await;
+    let created =
+        reqwest::Client::new().put(format!("{management}/api/vhosts/{name}")).send().await;
     let status = created.expect("reach RabbitMQ's management").status();
     assert!(status.is_success(), "creating a virtual host answered {status}");
     format!("{}/{name}", variable("USHER_TEST_RABBITMQ_URL").trim_end_matches('/'))

@@ -2,18 +2,18 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-/// Waits until a condition holds, and fails with its name after 30 s: for what happens elsewhere
+/// Waits until a condition holds, and fails with its name after 90 s: for what happens elsewhere
 /// at its own time, such as a mail that arrives.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut condition: impl FnMut() -> F,
 ) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        assert!(Instant::now() < deadline, "not within 90 s: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }

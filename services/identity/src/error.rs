@@ -31,7 +31,9 @@ pub(crate) enum Error {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        use Code::{AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, Unauthenticated};
+        use Code::{
+            AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, Unauthenticated,
+        };
         let refuse = |code, reason, message: &str| {
             refusal("identity.usher", code, reason, message, &[], None)
         };

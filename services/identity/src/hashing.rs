@@ -23,7 +23,10 @@ const WAITING: usize = 32;
 
 impl Hashing {
     pub(crate) fn new(permits: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(permits)), queue: Semaphore::new(permits * WAITING) }
+        Self {
+            permits: Arc::new(Semaphore::new(permits)),
+            queue: Semaphore::new(permits * WAITING),
+        }
     }
 
     /// Hashes a new password, to a PHC string.

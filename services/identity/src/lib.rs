@@ -62,7 +62,9 @@ pub async fn migrate(infra: &Infra) -> anyhow::Result<usize> {
 pub async fn build(infra: &Infra) -> anyhow::Result<(Module, Owner)> {
     let database = infra.database(NAME).await?;
     if db::migration::pending::<migration::Migrator>(&database).await? > 0 {
-        anyhow::bail!("the identity service's tables are not up to date: run `usher migrate` first");
+        anyhow::bail!(
+            "the identity service's tables are not up to date: run `usher migrate` first"
+        );
     }
     let identity = Identity {
         database: database.clone(),

@@ -28,15 +28,18 @@ pub async fn demo() -> anyhow::Result<()> {
         all_in_one::prepare(folder.path(), Addresses::free(), RawSettings::default()).await?;
     let stop = CancellationToken::new();
     let steps = RetrySteps::default();
-    let running =
-        all_in_one::start(prepared, Clock::System, steps, Registry::new(), stop).await?;
+    let running = all_in_one::start(prepared, Clock::System, steps, Registry::new(), stop).await?;
     told.step("Usher starts, every service in this process", &running.url());
     let story = Story { running: &running, http: reqwest::Client::new() };
     let outcome = story.tell(&mut told).await;
     running.stop().await?;
     match outcome {
         Ok(()) => {
-            println!("\nThe story is told: {} steps in {} ms.", told.steps, told.begun.elapsed().as_millis());
+            println!(
+                "\nThe story is told: {} steps in {} ms.",
+                told.steps,
+                told.begun.elapsed().as_millis()
+            );
             println!("Play it yourself: cargo run -- up");
             Ok(())
         }
@@ -194,7 +197,11 @@ impl Story<'_> {
     }
 
     async fn enrol(&self, link: &str) -> anyhow::Result<()> {
-        let form = [("display_name", "Ada Lovelace"), ("password", PASSWORD), ("password_again", PASSWORD)];
+        let form = [
+            ("display_name", "Ada Lovelace"),
+            ("password", PASSWORD),
+            ("password_again", PASSWORD),
+        ];
         let answer = self.http.post(format!("{link}/enrol")).form(&form).send().await?;
         ensure!(answer.status() == 200, "enrolling answered {}", answer.status());
         Ok(())

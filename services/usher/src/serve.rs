@@ -17,8 +17,7 @@ pub async fn serve(role: Role, config: Option<PathBuf>) -> anyhow::Result<()> {
     let infra = Infra::open(settings, Clock::System, RetrySteps::default())?;
     let module = build(role, &infra).await?;
     tracing::info!(service = role.name(), "starting");
-    let outcome =
-        service::run(infra, vec![module], listeners, telemetry.registry(), stop).await;
+    let outcome = service::run(infra, vec![module], listeners, telemetry.registry(), stop).await;
     telemetry.stop();
     outcome
 }

@@ -38,11 +38,17 @@ fn welcome(running: &Running, data_dir: &Path, begun: Instant) {
     let url = running.url();
     let Addresses { grpc: [identity, organisation, notification], management, .. } =
         running.addresses;
-    println!("Usher is ready after {} ms; its data are in {}", begun.elapsed().as_millis(), data_dir.display());
+    println!(
+        "Usher is ready after {} ms; its data are in {}",
+        begun.elapsed().as_millis(),
+        data_dir.display()
+    );
     println!();
     println!("  Pages and REST   {url}");
     println!("  Mailbox          {url}/mailbox");
-    println!("  gRPC             {identity} identity, {organisation} organisation, {notification} notification");
+    println!(
+        "  gRPC             {identity} identity, {organisation} organisation, {notification} notification"
+    );
     println!("  Management       http://{management}/readyz and /metrics");
     println!();
     println!("  Sign in as       {}", running.owner.email);

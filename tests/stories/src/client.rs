@@ -123,8 +123,7 @@ impl Client {
 
     /// Submits the enrolment form of a link: status and page.
     pub async fn enrol(&self, link: &str, name: &str, password: &str) -> (u16, String) {
-        let form =
-            [("display_name", name), ("password", password), ("password_again", password)];
+        let form = [("display_name", name), ("password", password), ("password_again", password)];
         self.submit(&format!("{link}/enrol"), &form).await
     }
 

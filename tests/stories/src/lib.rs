@@ -6,7 +6,7 @@ mod platform;
 mod process;
 
 pub use client::{Answer, Client};
-pub use platform::{Platform, PASSWORD};
+pub use platform::{PASSWORD, Platform, noon};
 pub use process::Process;
 
 /// Tells each story twice: embedded on SQLite, and all-in-one on PostgreSQL.

@@ -21,7 +21,7 @@ use crate::{Client, Process};
 /// The password of everybody in the stories.
 pub const PASSWORD: &str = "a difference engine in brass";
 const OWNER: &str = "owner@example.com";
-const SECRET: &str = "one secret of the tests, long enough";
+const SECRET: &str = "one secret of the tests and long enough";
 
 /// A platform that runs until it is dropped.
 pub struct Platform {
@@ -44,28 +44,27 @@ pub struct Platform {
 impl Platform {
     /// Everything in this process on SQLite, with a clock that the story moves.
     pub async fn on_sqlite() -> Self {
-        Self::embedded(RawSettings::default()).await
+        Self::embedded(RawSettings::default(), Some(noon())).await
     }
 
     /// Everything in this process on PostgreSQL, with a clock that the story moves.
     pub async fn on_postgres() -> Self {
         let mut raw = RawSettings::default();
         raw.set("database_url", servers::postgres().await);
-        Self::embedded(raw).await
+        Self::embedded(raw, Some(noon())).await
     }
 
-    /// Everything in this process, with these settings over the usual ones.
-    pub async fn embedded(mut raw: RawSettings) -> Self {
+    /// Everything in this process, with these settings over the usual ones; without a clock by the
+    /// machine's.
+    pub async fn embedded(mut raw: RawSettings, clock: Option<ManualClock>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         raw.set_default("owner_email", OWNER);
         raw.set_default("owner_password", PASSWORD);
         let prepared = all_in_one::prepare(folder.path(), Addresses::free(), raw).await;
-        let start: Time = "2026-01-01T12:00:00Z".parse().expect("a time");
-        let clock = ManualClock::at(start);
         let stop = CancellationToken::new();
         let running = all_in_one::start(
             prepared.expect("settings and sockets"),
-            Clock::Manual(clock.clone()),
+            clock.clone().map_or(Clock::System, Clock::Manual),
             RetrySteps::default(),
             Registry::new(),
             stop.clone(),
@@ -74,7 +73,7 @@ impl Platform {
         Self {
             http: running.url(),
             sink: None,
-            clock: Some(clock),
+            clock,
             processes: Vec::new(),
             management: Vec::new(),
             grpc: running.addresses.grpc.map(|address| format!("http://{address}")),
@@ -157,9 +156,11 @@ impl Platform {
         this
     }
 
-    async fn wait_until_ready(&self) {
-        for (service, management) in &self.management {
+    async fn wait_until_ready(&mut self) {
+        for (service, management) in self.management.clone() {
+            let process = std::sync::Mutex::new(self.process(service));
             eventually(&format!("{service} is ready"), async || {
+                process.lock().expect("the process").expect_running();
                 let answer = reqwest::get(format!("{management}/readyz")).await.ok()?;
                 answer.status().is_success().then_some(())
             })
@@ -281,6 +282,11 @@ impl Drop for Platform {
 
 fn connect(url: &str) -> Channel {
     Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy()
+}
+
+/// A clock that stands at noon.
+pub fn noon() -> ManualClock {
+    ManualClock::at("2026-01-01T12:00:00Z".parse::<Time>().expect("a time"))
 }
 
 /// An address that was free a moment ago; the process that is told it binds it.

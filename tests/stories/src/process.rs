@@ -14,7 +14,12 @@ pub struct Process {
 
 impl Process {
     /// Starts `usher` with arguments and environment, without anything of the test's own.
-    pub fn start(folder: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start(
+        folder: &Path,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let output = folder.join(name);
         let file = |kind: &str| File::create(output.with_extension(kind)).expect("an output file");
         let mut command = Command::new(binary());
@@ -58,6 +63,12 @@ impl Process {
     pub fn terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status();
         assert!(sent.expect("kill").success());
+    }
+
+    /// Fails with what it logged if it has ended.
+    pub fn expect_running(&mut self) {
+        let ended = self.child.try_wait().expect("wait");
+        assert!(ended.is_none(), "it ended: {}{}", self.stdout(), self.stderr());
     }
 
     /// Waits until it has ended by itself.

@@ -130,7 +130,9 @@ async fn no_secret_is_in_the_logs() {
     visitor.open(&link).await;
     let chosen = "a password for Ada Lovelace";
     visitor.enrol(&link, "Ada Lovelace", chosen).await;
-    visitor.post("/api/sessions/refresh", &json!({ "refresh_token": tokens["refresh_token"] })).await;
+    visitor
+        .post("/api/sessions/refresh", &json!({ "refresh_token": tokens["refresh_token"] }))
+        .await;
     let secret_key = std::fs::read_to_string(folder.path().join("data/secret.key")).expect("a key");
     let log = process.stderr();
     assert!(log.contains("rpc.method"), "the calls are logged");

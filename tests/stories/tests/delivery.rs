@@ -5,14 +5,13 @@ use api::notification::v1::{
 };
 use kernel::Duration;
 use service::RawSettings;
-use stories::{Client, PASSWORD, Platform};
+use stories::{Client, PASSWORD, Platform, noon};
 use testkit::{Reply, SmtpSink, eventually, with_token};
 
 /// The deliveries of an organisation: state and attempts, as its owner reads them over gRPC.
 async fn deliveries(platform: &Platform, reader: &Client, id: &str) -> Vec<(DeliveryState, i32)> {
     let mut client = DeliveryServiceClient::new(platform.notification());
-    let request =
-        ListDeliveriesRequest { organisation_id: id.to_owned(), ..Default::default() };
+    let request = ListDeliveriesRequest { organisation_id: id.to_owned(), ..Default::default() };
     let answer = client.list_deliveries(with_token(reader.token(), request)).await;
     let deliveries = answer.expect("an answer").into_inner().deliveries;
     deliveries.iter().map(|delivery| (delivery.state(), delivery.attempts)).collect()
@@ -52,7 +51,7 @@ async fn embedded_a_mail_server_that_says_later_gets_the_same_mail_again() {
     sink.reply(&[Reply::Delay, Reply::Delay]);
     let mut raw = RawSettings::default();
     raw.set("smtp_url", format!("smtp://{}", sink.address()));
-    let platform = Platform::embedded(raw).await;
+    let platform = Platform::embedded(raw, Some(noon())).await;
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     owner.invite(&root, "ada@example.com", "user").await;
@@ -80,7 +79,7 @@ async fn what_the_mail_server_refuses_is_given_up_visibly_and_its_neighbour_arri
     sink.reply(&[Reply::Refuse]);
     let mut raw = RawSettings::default();
     raw.set("smtp_url", format!("smtp://{}", sink.address()));
-    let platform = Platform::embedded(raw).await;
+    let platform = Platform::embedded(raw, Some(noon())).await;
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     owner.invite(&root, "gone@example.com", "user").await;
@@ -104,7 +103,7 @@ async fn the_same_event_delivered_twice_sends_one_mail() {
     let broker = testkit::servers::rabbitmq().await;
     raw.set("bus_url", &broker);
     raw.set("smtp_url", format!("smtp://{}", sink.address()));
-    let platform = Platform::embedded(raw).await;
+    let platform = Platform::embedded(raw, None).await;
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     let invitation = owner.invite(&root, "ada@example.com", "user").await;
@@ -114,7 +113,8 @@ async fn the_same_event_delivered_twice_sends_one_mail() {
     // this sends one more mail for ten copies of a second event.
     let bus = Bus::open(&BusUrl::parse(&broker).expect("a broker"), RetrySteps::default());
     let subject = parse_id(&invitation).expect("an id");
-    let event = InvitationCreated { invitation_id: invitation, organisation_id: root.clone(), issue: 1 };
+    let event =
+        InvitationCreated { invitation_id: invitation, organisation_id: root.clone(), issue: 1 };
     let message = Message {
         id: Clock::System.new_id(),
         routing_key: "organisation.invitation.created.v1".to_owned(),

@@ -224,7 +224,10 @@ async fn what_one_may_not_see_answers_like_what_does_not_exist(platform: Platfor
             assert_eq!((forbidden.status, &forbidden), (404, &missing));
         }
         let list = "/api/organisation-invitations?organisation_id=";
-        assert_eq!(ada.get(&format!("{list}{there}")).await, ada.get(&format!("{list}{unknown}")).await);
+        assert_eq!(
+            ada.get(&format!("{list}{there}")).await,
+            ada.get(&format!("{list}{unknown}")).await
+        );
         let forbidden = ada.try_invite(there, "eve@example.com", "user").await;
         assert_eq!(forbidden, ada.try_invite(unknown, "eve@example.com", "user").await);
         assert_eq!(forbidden.status, 404);
@@ -251,10 +254,17 @@ async fn every_violation_is_named_at_once_and_nothing_is_changed(platform: Platf
     let (owner, root) = organisation(&platform).await;
     let bad = owner.try_invite(&root, "no address\r\nBcc: eve@example.com", "emperor").await;
     assert_eq!(bad.status, 400);
-    let fields: Vec<_> =
-        bad.body["errors"].as_array().expect("errors").iter().map(|it| it["field"].clone()).collect();
+    let fields: Vec<_> = bad.body["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|it| it["field"].clone())
+        .collect();
     assert!(fields.contains(&json!("email")), "{fields:?}");
-    assert!(fields.iter().any(|it| it.as_str().is_some_and(|it| it.starts_with("role"))), "{fields:?}");
+    assert!(
+        fields.iter().any(|it| it.as_str().is_some_and(|it| it.starts_with("role"))),
+        "{fields:?}"
+    );
     for (path, body) in [
         ("/api/organisations", "{\"display_name\": "),
         ("/api/organisations", "{\"display_name\": 7}"),
@@ -295,7 +305,9 @@ async fn lists_come_in_pages_and_by_state(platform: Platform) {
     loop {
         let page = owner.get(&format!("{path}&page_token={token}")).await.expect(200);
         let rows = page.as_object().expect("a page").values().find_map(|it| it.as_array());
-        seen.extend(rows.expect("rows").iter().map(|it| it["id"].as_str().expect("an id").to_owned()));
+        seen.extend(
+            rows.expect("rows").iter().map(|it| it["id"].as_str().expect("an id").to_owned()),
+        );
         token = page["next_page_token"].as_str().expect("a token").to_owned();
         if token.is_empty() {
             break;

@@ -122,7 +122,8 @@ async fn metrics_tell_what_happened(platform: &Platform) {
         ("mailer", "usher_messages_consumed_total"),
         ("gateway", "usher_http_server_duration_seconds"),
     ] {
-        let (_, url) = platform.management.iter().find(|(name, _)| *name == service).expect(service);
+        let (_, url) =
+            platform.management.iter().find(|(name, _)| *name == service).expect(service);
         eventually(&format!("{service} tells {metric}"), async || {
             let page = reqwest::get(format!("{url}/metrics")).await.ok()?.text().await.ok()?;
             page.contains(metric).then_some(())

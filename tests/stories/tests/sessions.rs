@@ -42,11 +42,14 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session(platform: P
 async fn of_many_refreshes_with_one_token_at_most_one_succeeds(platform: Platform) {
     let visitor = platform.anonymous();
     let tokens = visitor.try_sign_in(OWNER, PASSWORD).await.expect(201);
-    let answers = race(20, |_| {
-        let (visitor, token) = (visitor.clone(), tokens["refresh_token"].clone());
-        async move { visitor.post("/api/sessions/refresh", &json!({ "refresh_token": token })).await }
-    })
-    .await;
+    let answers =
+        race(20, |_| {
+            let (visitor, token) = (visitor.clone(), tokens["refresh_token"].clone());
+            async move {
+                visitor.post("/api/sessions/refresh", &json!({ "refresh_token": token })).await
+            }
+        })
+        .await;
     let renewed = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(renewed, 1, "{answers:?}");
     assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status)), "{answers:?}");
@@ -127,7 +130,10 @@ async fn failed_sign_ins_are_throttled(platform: Platform) {
 async fn the_key_set_is_published(platform: Platform) {
     let keys = platform.anonymous().get("/.well-known/jwks.json").await.expect(200);
     let key = &keys["keys"][0];
-    assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
+    assert_eq!(
+        (&key["kty"], &key["crv"], &key["alg"]),
+        (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA"))
+    );
     assert!(key["x"].is_string() && key["kid"].is_string(), "{keys}");
     assert!(key.get("d").is_none(), "the private half stays private");
 }

@@ -22,7 +22,9 @@ impl RabbitMq {
             let begun = tokio::time::Instant::now();
             match self.consume_once(&queue, &handler, &stop).await {
                 Ok(()) => tracing::info!(queue = queue.name, "the broker ended the consumer"),
-                Err(error) => tracing::warn!(queue = queue.name, %error, "the consumer lost the broker"),
+                Err(error) => {
+                    tracing::warn!(queue = queue.name, %error, "the consumer lost the broker")
+                }
             }
             if begun.elapsed() > Duration::from_secs(30) {
                 pause = Duration::from_millis(100);
@@ -75,7 +77,8 @@ impl RabbitMq {
             () = cancelling => {}
         }
         if stop.is_cancelled() {
-            let _ = tokio::time::timeout(PATIENCE, link.connection.close(200, "stopping".into())).await;
+            let _ =
+                tokio::time::timeout(PATIENCE, link.connection.close(200, "stopping".into())).await;
         }
         Ok(())
     }

@@ -39,7 +39,8 @@ impl RabbitMq {
         for confirmation in confirmations {
             answers.push(match confirmation {
                 Ok(Confirmation::Ack(message)) => {
-                    returned.extend(message.and_then(|message| id_of(&message.delivery.properties)));
+                    returned
+                        .extend(message.and_then(|message| id_of(&message.delivery.properties)));
                     Ok(())
                 }
                 Ok(Confirmation::Nack(_)) => {

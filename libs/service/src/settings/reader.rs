@@ -35,7 +35,12 @@ impl Reader<'_> {
     }
 
     /// Parses a setting that may be left out.
-    pub(super) fn read<T, E>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>, default: T) -> T {
+    pub(super) fn read<T, E>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+        default: T,
+    ) -> T {
         let found = self.raw.0.get(name).filter(|found| !found.text.is_empty());
         let (Some(found), true) = (found, self.reads(name)) else {
             return default;
@@ -48,7 +53,12 @@ impl Reader<'_> {
     }
 
     /// Parses a setting that whoever reads it needs.
-    pub(super) fn needed<T, E>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>, unset: T) -> T {
+    pub(super) fn needed<T, E>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+        unset: T,
+    ) -> T {
         if self.reads(name) && self.raw.0.get(name).is_none_or(|found| found.text.is_empty()) {
             let expected = Self::setting(name).expected;
             self.wrong.push(format!("{}: missing; expected {expected}", self.place(name)));
@@ -76,7 +86,12 @@ impl Reader<'_> {
         self.read(name, parse_origin, format!("http://127.0.0.1:{}", role.default_ports().0))
     }
 
-    pub(super) fn number<T: FromStr + TryFrom<u64> + Default>(&mut self, name: &str, from: u64, to: u64) -> T {
+    pub(super) fn number<T: FromStr + TryFrom<u64> + Default>(
+        &mut self,
+        name: &str,
+        from: u64,
+        to: u64,
+    ) -> T {
         let parse = |text: &str| match text.parse::<u64>() {
             Ok(number) if (from..=to).contains(&number) => T::try_from(number).map_err(|_| ()),
             _ => Err(()),

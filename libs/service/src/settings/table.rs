@@ -65,7 +65,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("owner_email", "a mail address such as ada@example.com", "owner@usher.localhost.localdomain", &[Identity], "The platform owner, created at the first start"),
     secret("owner_password", "15 to 128 characters", "", &[Identity], "Their password; without it one is generated and printed once"),
     plain("log_format", "pretty or json", "pretty", ALL, "One line an event for people, or JSON for programs"),
-    plain("log_filter", "tracing directives such as info,usher=debug", "info", ALL, "What is logged"),
+    plain("log_filter", "tracing directives such as info,organisation=debug", "info,lapin=error", ALL, "What is logged"),
     plain("otlp_endpoint", "http://HOST:4317", "", ALL, "Where traces go (OTLP over gRPC); empty means nowhere"),
     plain("database_pool", "1 to 500", "16", STORING, "Connections to the database"),
     plain("hashing_permits", "1 to 64", "2", &[Identity], "Passwords hashed at once; each takes 19 MiB and a core"),

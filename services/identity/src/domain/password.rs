@@ -51,7 +51,9 @@ mod tests {
     fn length_counts_characters_and_guessable_ones_are_refused() {
         assert!(NewPassword::parse("an old grey mare").is_ok());
         assert!(NewPassword::parse("\u{e4}\u{f6}\u{fc} und f\u{fc}nfzehn").is_ok());
-        for bad in ["fourteen chars", "aaaaaaaaaaaaaaaaaaa", "PasswordPassword", &"xyzabc".repeat(22)] {
+        for bad in
+            ["fourteen chars", "aaaaaaaaaaaaaaaaaaa", "PasswordPassword", &"xyzabc".repeat(22)]
+        {
             assert!(NewPassword::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -82,7 +82,9 @@ impl MigrationTrait for Accounts {
                 Table::create()
                     .table("service_accounts")
                     .col(ColumnDef::new(ServiceAccount::Id).uuid().not_null().primary_key())
-                    .col(ColumnDef::new(ServiceAccount::Name).string_len(64).not_null().unique_key())
+                    .col(
+                        ColumnDef::new(ServiceAccount::Name).string_len(64).not_null().unique_key(),
+                    )
                     .col(ColumnDef::new(ServiceAccount::SecretHash).binary().not_null())
                     .col(ColumnDef::new(ServiceAccount::Scopes).text().not_null())
                     .col(

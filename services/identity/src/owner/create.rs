@@ -60,7 +60,8 @@ pub(crate) async fn create(identity: &Identity, settings: &Settings) -> anyhow::
         return Ok(Owner { email: owner.email, generated_password: None });
     }
     let event = PlatformOwnerCreated { user_id: id.to_string() };
-    service::publish(&tx, &identity.clock, "identity.platform_owner.created.v1", id, &event).await?;
+    service::publish(&tx, &identity.clock, "identity.platform_owner.created.v1", id, &event)
+        .await?;
     tx.commit().await?;
     Ok(Owner { email: settings.owner_email.to_string(), generated_password: generated })
 }

@@ -34,7 +34,8 @@ pub(crate) async fn create(
     authorise(identity, caller).await?;
 
     let secret = kernel::random_secret();
-    let secret = secret.ok_or_else(|| Error::Internal("the machine has no random bytes".to_owned()))?;
+    let secret =
+        secret.ok_or_else(|| Error::Internal("the machine has no random bytes".to_owned()))?;
     let account = service_account::Model {
         id: identity.clock.new_id(),
         name,

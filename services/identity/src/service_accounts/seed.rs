@@ -24,10 +24,7 @@ pub(crate) async fn seed(
             created_at: Set(identity.clock.now()),
         };
         let anew = OnConflict::column(service_account::Column::Name)
-            .update_columns([
-                service_account::Column::SecretHash,
-                service_account::Column::Scopes,
-            ])
+            .update_columns([service_account::Column::SecretHash, service_account::Column::Scopes])
             .to_owned();
         service_account::Entity::insert(row)
             .on_conflict(anew)

@@ -11,7 +11,12 @@ use secrecy::SecretString;
 use service::Auth;
 use tonic::Code;
 
-use crate::{Identity, domain::password::NewPassword, entity::{session, user}, error::Error};
+use crate::{
+    Identity,
+    domain::password::NewPassword,
+    entity::{session, user},
+    error::Error,
+};
 
 /// Gives an invited user a name and a password, and signs them in.
 ///
@@ -69,7 +74,9 @@ async fn invitee_of(identity: &Identity, link_token: String) -> Result<Uuid, Err
         Err(status) => return Err(Error::Peer(Box::new(status))),
     };
     match invitation.state() {
-        InvitationState::Pending => parse_id(&invitation.invitee_id).map_err(|_| Error::LinkInvalid),
+        InvitationState::Pending => {
+            parse_id(&invitation.invitee_id).map_err(|_| Error::LinkInvalid)
+        }
         InvitationState::Expired => Err(Error::LinkExpired),
         InvitationState::Accepted => Err(Error::LinkUsed),
         InvitationState::Revoked | InvitationState::Declined => Err(Error::LinkRevoked),

@@ -1,6 +1,7 @@
 use kernel::Uuid;
-use sea_orm::{IntoActiveModel as _,
-    ConnectionTrait, ExprTrait as _, QuerySelect as _, QueryTrait as _, entity::prelude::*,
+use sea_orm::{
+    ConnectionTrait, ExprTrait as _, IntoActiveModel as _, QuerySelect as _, QueryTrait as _,
+    entity::prelude::*,
     sea_query::{Expr, Query},
 };
 
@@ -27,11 +28,7 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Writes the ancestry of a new node: its parent's, one further away, and itself.
-pub(crate) async fn insert(
-    tx: &impl ConnectionTrait,
-    id: Uuid,
-    parent: Uuid,
-) -> Result<(), DbErr> {
+pub(crate) async fn insert(tx: &impl ConnectionTrait, id: Uuid, parent: Uuid) -> Result<(), DbErr> {
     let of_parent = Entity::find()
         .select_only()
         .expr(Expr::value(id))

@@ -2,11 +2,7 @@ use api::organisation::v1 as proto;
 use kernel::{Time, Uuid};
 use sea_orm::{ConnectionTrait, entity::prelude::*, sea_query::Expr};
 
-use crate::domain::{
-    invitation::State as DomainState,
-    rights::Giver as DomainGiver,
-    role::Roles,
-};
+use crate::domain::{invitation::State as DomainState, rights::Giver as DomainGiver, role::Roles};
 
 /// An offer of roles in an organisation to an address.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

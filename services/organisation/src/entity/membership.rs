@@ -92,7 +92,8 @@ pub(crate) async fn grant(
         id: Set(id),
         created_at: Set(now),
     };
-    let exists = OnConflict::columns([Column::SubjectId, Column::OrganisationId]).do_nothing().to_owned();
+    let exists =
+        OnConflict::columns([Column::SubjectId, Column::OrganisationId]).do_nothing().to_owned();
     Entity::insert(membership).on_conflict(exists).exec_without_returning(tx).await?;
     let rows = roles.iter().map(|role| membership_role::ActiveModel {
         subject_id: Set(subject),
@@ -105,9 +106,7 @@ pub(crate) async fn grant(
 }
 
 /// Whether anybody is owner of the platform.
-pub(crate) async fn platform_has_owner(
-    connection: &impl ConnectionTrait,
-) -> Result<bool, DbErr> {
+pub(crate) async fn platform_has_owner(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
     let owner = membership_role::Entity::find()
         .filter(membership_role::Column::OrganisationId.eq(PLATFORM))
         .filter(membership_role::Column::Role.eq(Role::Owner.as_str()));

@@ -60,10 +60,7 @@ pub(crate) async fn accept(
 }
 
 /// The inviter's roles are held until the end of the transaction: a demotion comes before or after.
-async fn require_inviter(
-    tx: &DatabaseTransaction,
-    found: &invitation::Model,
-) -> Result<(), Error> {
+async fn require_inviter(tx: &DatabaseTransaction, found: &invitation::Model) -> Result<(), Error> {
     let rights = membership::rights_held(tx, found.inviter_id, found.organisation_id).await?;
     let entitled = rights.require(Permission::InvitationsCreate);
     let granted =

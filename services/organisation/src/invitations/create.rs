@@ -1,5 +1,7 @@
 use api::{
-    identity::v1::{CreateInvitedUserRequest, User, UserStatus, user_service_client::UserServiceClient},
+    identity::v1::{
+        CreateInvitedUserRequest, User, UserStatus, user_service_client::UserServiceClient,
+    },
     organisation::v1::{CreateInvitationRequest, CreateInvitationResponse, InvitationCreated},
 };
 use db::Transaction;
@@ -43,8 +45,7 @@ pub(crate) async fn create(
     else {
         return Err(Error::Invalid(fields));
     };
-    let rights =
-        membership::rights(service.database.read(), caller.subject, organisation).await?;
+    let rights = membership::rights(service.database.read(), caller.subject, organisation).await?;
     rights.require(Permission::InvitationsCreate)?;
     if organisation == PLATFORM {
         return Err(Error::OrganisationNotFound);

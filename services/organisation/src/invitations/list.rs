@@ -67,8 +67,8 @@ fn in_state(state: InvitationState, now: Time) -> Condition {
         InvitationState::Accepted => Condition::all().add(is(State::Accepted)),
         InvitationState::Declined => Condition::all().add(is(State::Declined)),
         InvitationState::Revoked => Condition::all().add(is(State::Revoked)),
-        InvitationState::Expired => Condition::any().add(is(State::Expired)).add(
-            Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.lte(now)),
-        ),
+        InvitationState::Expired => Condition::any()
+            .add(is(State::Expired))
+            .add(Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.lte(now))),
     }
 }

@@ -72,7 +72,9 @@ async fn create_ancestors(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(ColumnDef::new(Ancestor::OrganisationId).uuid().not_null())
                 .col(ColumnDef::new(Ancestor::AncestorId).uuid().not_null())
                 .col(ColumnDef::new(Ancestor::Distance).integer().not_null())
-                .primary_key(Index::create().col(Ancestor::OrganisationId).col(Ancestor::AncestorId))
+                .primary_key(
+                    Index::create().col(Ancestor::OrganisationId).col(Ancestor::AncestorId),
+                )
                 .foreign_key(
                     ForeignKey::create()
                         .from("organisation_ancestors", Ancestor::OrganisationId)

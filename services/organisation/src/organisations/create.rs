@@ -77,5 +77,7 @@ pub(crate) async fn create(
         membership::grant(&*tx, caller.subject, created.id, &owner, id, now).await?;
     }
     tx.commit().await?;
-    Ok(CreateOrganisationResponse { organisation: Some(created.seen_with(&rights.one_tier_down())) })
+    Ok(CreateOrganisationResponse {
+        organisation: Some(created.seen_with(&rights.one_tier_down())),
+    })
 }

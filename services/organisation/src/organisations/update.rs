@@ -47,10 +47,7 @@ pub(crate) async fn update(
     let mut change = organisation::Entity::update_many()
         .col_expr(organisation::Column::DisplayName, Expr::value(name.as_str()))
         .col_expr(organisation::Column::UpdatedAt, Expr::value(now))
-        .col_expr(
-            organisation::Column::Version,
-            Expr::col(organisation::Column::Version).add(1),
-        )
+        .col_expr(organisation::Column::Version, Expr::col(organisation::Column::Version).add(1))
         .filter(organisation::Column::Id.eq(id));
     if !expected.is_empty() {
         change = change.filter(organisation::Column::Version.eq(found.version));

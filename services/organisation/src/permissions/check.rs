@@ -2,9 +2,7 @@ use api::organisation::v1::{CheckPermissionRequest, CheckPermissionResponse};
 use kernel::{Fields, parse_id};
 use service::Caller;
 
-use crate::{
-    Organisations, domain::permission::Permission, entity::membership, error::Error,
-};
+use crate::{Organisations, domain::permission::Permission, entity::membership, error::Error};
 
 /// Whether a subject holds a permission at an organisation.
 ///
