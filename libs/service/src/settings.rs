@@ -67,7 +67,7 @@ impl Role {
     pub(crate) fn reads(self, setting: &Setting) -> bool {
         match self {
             Self::AllInOne => true,
-            Self::Migrate => ["database_url", "database_pool", "log_format", "log_filter"]
+            Self::Migrate => ["environment", "allow_embedded", "database_url", "database_pool"]
                 .contains(&setting.name),
             role => setting.read_by.contains(&role),
         }

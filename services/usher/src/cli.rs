@@ -135,6 +135,38 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The rows of the README's table.
+    fn rows() -> Vec<String> {
+        let row = |setting: &service::Setting| {
+            let mark = if setting.secret { " \u{25cf}" } else { "" };
+            let default = match setting.default {
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            let name = setting.name.to_uppercase();
+            let (expected, about) = (setting.expected, setting.about);
+            format!("| `USHER_{name}`{mark} | {default} | {expected} | {about} |")
+        };
+        SETTINGS.iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_readme_lists_every_setting() {
+        let readme = include_str!("../../../README.md");
+        let missing: Vec<_> = rows().into_iter().filter(|row| !readme.contains(row)).collect();
+        assert!(missing.is_empty(), "README.md lacks:\n{}", missing.join("\n"));
+    }
+
+    #[test]
+    fn the_file_to_start_from_is_right_for_every_service() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/usher.toml");
+        for service in Service::value_variants() {
+            let raw = service::RawSettings::load(Some(&file)).unwrap();
+            let settings = service::Settings::parse(&raw, (*service).into());
+            assert!(settings.is_ok(), "{service:?}: {}", settings.unwrap_err());
+        }
+    }
+
     #[test]
     fn the_help_of_serve_names_every_setting() {
         let help = settings_help();

@@ -61,7 +61,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("notification_url", "http://HOST:PORT", "http://127.0.0.1:50053", ALL, "The notification service"),
     secret("secret_key", "at least 32 characters", "", &[Identity, Organisation], "Signs access and refresh tokens (identity), seals links (organisation); each service its own"),
     secret("service_secret", "at least 32 characters", "", &[Organisation, Notification, Mailer, Gateway], "The secret of this service's account"),
-    secret("service_secrets", "NAME=SECRET pairs with commas between, a secret of at least 32 characters", "", &[Identity], "The secrets of the accounts organisation, notification, mailer and gateway"),
+    secret("service_secrets", "NAME=SECRET pairs with commas between; a secret has at least 32 characters and no comma", "", &[Identity], "The secrets of the accounts organisation, notification, mailer and gateway"),
     plain("owner_email", "a mail address such as ada@example.com", "owner@usher.localhost.localdomain", &[Identity], "The platform owner, created at the first start"),
     secret("owner_password", "15 to 128 characters", "", &[Identity], "Their password; without it one is generated and printed once"),
     plain("log_format", "pretty or json", "pretty", ALL, "One line an event for people, or JSON for programs"),
