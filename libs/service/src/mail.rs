@@ -163,8 +163,9 @@ impl Mailbox {
             to: address(mail.to()),
             from: address(mail.from()),
             subject: mail.subject().unwrap_or_default().to_owned(),
-            text: mail.body_text(0).unwrap_or_default().into_owned(),
-            html: mail.body_html(0).unwrap_or_default().into_owned(),
+            // Mails end their lines with CRLF; readers and programs here do with LF.
+            text: mail.body_text(0).unwrap_or_default().replace("\r\n", "\n"),
+            html: mail.body_html(0).unwrap_or_default().replace("\r\n", "\n"),
             received_at: Time::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)?,
         })
     }

@@ -57,7 +57,7 @@ fn welcome(running: &Running, data_dir: &Path, begun: Instant) {
             println!("  Password         {}", password.expose_secret());
             println!("                   (generated now and shown this once)");
         }
-        None => println!("  Password         the one of the first start"),
+        None => println!("  Password         the one given at the first start"),
     }
     println!();
     println!("Stop with Ctrl-C.");
