@@ -7,6 +7,7 @@
 mod boundary;
 mod caller;
 pub mod deadline;
+mod http;
 mod http_boundary;
 mod infra;
 mod keys;

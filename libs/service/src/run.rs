@@ -15,6 +15,7 @@ use tonic::{
 use crate::{
     Check, Infra, Module,
     boundary::{self, Boundary},
+    http,
     management::{self, Readiness},
     relay::Relay,
     telemetry::Instruments,
@@ -80,7 +81,11 @@ pub async fn run(
         }
         if let Some(router) = http {
             let listener = take(&mut listeners, name)?;
-            tasks.spawn(serve_http(router, listener, stop.clone()));
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                http::serve(router, listener, stop).await;
+                Ok(())
+            });
         }
         for consumer in consumers {
             let consuming = infra.bus.consume(consumer.queue, consumer.handler(), stop.clone());
@@ -112,7 +117,7 @@ pub async fn run(
     // The management port answers until the very end.
     let management = management::router(readiness.clone(), registry);
     let management =
-        tokio::spawn(async move { axum::serve(listeners.management, management).await });
+        tokio::spawn(http::serve(management, listeners.management, CancellationToken::new()));
 
     let mut outcome = Ok(());
     tokio::select! {
@@ -204,13 +209,4 @@ async fn report_health(reporter: tonic_health::server::HealthReporter, readiness
         reporter.set_service_status("", status).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
-
-async fn serve_http(
-    router: axum::Router,
-    listener: TcpListener,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let graceful = stop.cancelled_owned();
-    Ok(axum::serve(listener, router).with_graceful_shutdown(graceful).await?)
 }

@@ -8,7 +8,9 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Request,
+    Request, Status,
+    metadata::AsciiMetadataValue,
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
 
@@ -26,11 +28,20 @@ pub struct Bench {
 
 /// A service that runs on a free port until it is dropped.
 pub struct Served {
+    /// Where it is, as a peer's address is configured.
+    pub url: String,
     /// A connection to it.
     pub channel: Channel,
     stop: CancellationToken,
     _running: JoinHandle<anyhow::Result<()>>,
 }
+
+/// A connection in somebody's name.
+pub type Connection = InterceptedService<Channel, Bearer>;
+
+/// Adds a token to each call.
+#[derive(Clone)]
+pub struct Bearer(AsciiMetadataValue);
 
 /// The secret of every bench.
 const SECRET: &str = "a secret for tests, of more than 32 characters";
@@ -91,37 +102,66 @@ impl Bench {
             Registry::new(),
             stop.clone(),
         );
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        Served { channel: endpoint.connect_lazy(), stop, _running: tokio::spawn(running) }
+        let url = format!("http://{address}");
+        let endpoint = Endpoint::from_shared(url.clone()).expect("an address");
+        Served { url, channel: endpoint.connect_lazy(), stop, _running: tokio::spawn(running) }
     }
 
     /// A request in the name of a person.
     pub fn as_person<T>(&self, person: Uuid, message: T) -> Request<T> {
-        let clock = &self.infra.clock;
-        let (session, email) = (clock.new_id(), "ada@example.com".to_owned());
-        let claims = Claims::person(person, session, email, "Ada".to_owned(), clock.new_id());
-        self.with_token(claims, message)
+        with_token(&self.person_token(person), message)
     }
 
     /// A request in the name of a service account with these scopes.
     pub fn as_service<T>(&self, scopes: &str, message: T) -> Request<T> {
+        with_token(&self.service_token(scopes), message)
+    }
+
+    /// The access token of a person in a session of its own.
+    pub fn person_token(&self, person: Uuid) -> String {
+        let clock = &self.infra.clock;
+        let (session, email) = (clock.new_id(), "ada@example.com".to_owned());
+        let claims = Claims::person(person, session, email, "Ada".to_owned(), clock.new_id());
+        self.sign(claims)
+    }
+
+    /// The access token of a service account with these scopes.
+    pub fn service_token(&self, scopes: &str) -> String {
         let clock = &self.infra.clock;
         let name = "a-service".to_owned();
         let claims = Claims::service(clock.new_id(), name, scopes.to_owned(), clock.new_id());
-        self.with_token(claims, message)
+        self.sign(claims)
     }
 
-    fn with_token<T>(&self, claims: Claims, message: T) -> Request<T> {
-        let token = self.infra.signer().sign(claims, self.infra.clock.now()).expect("a token");
-        with_token(&token, message)
+    fn sign(&self, claims: Claims) -> String {
+        self.infra.signer().sign(claims, self.infra.clock.now()).expect("a token")
+    }
+}
+
+impl Served {
+    /// A connection whose every call carries a token.
+    pub fn connection(&self, token: &str) -> Connection {
+        InterceptedService::new(self.channel.clone(), Bearer::new(token))
+    }
+}
+
+impl Bearer {
+    fn new(token: &str) -> Self {
+        Self(format!("Bearer {token}").parse().expect("a header"))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
     }
 }
 
 /// A request that carries a token.
 pub fn with_token<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    let value = format!("Bearer {token}").parse().expect("a header");
-    request.metadata_mut().insert("authorization", value);
+    request.metadata_mut().insert("authorization", Bearer::new(token).0);
     request
 }
 

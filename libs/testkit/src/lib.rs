@@ -6,11 +6,11 @@ pub mod servers;
 mod sink;
 mod wait;
 
-pub use bench::{Bench, Served, race, with_token};
+pub use bench::{Bearer, Bench, Connection, Served, race, with_token};
 pub use sink::{Mail, Reply, SmtpSink};
 pub use wait::eventually;
 
-/// Writes each test twice: on SQLite and on PostgreSQL.
+/// Writes each test twice: on SQLite and on PostgreSQL. Each has two threads, so that calls race.
 ///
 /// ```ignore
 /// testkit::on_both_databases!(a_fact, another_fact);
@@ -20,13 +20,13 @@ pub use wait::eventually;
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
         mod on_sqlite {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name($crate::Bench::sqlite().await).await;
             })*
         }
         mod on_postgres {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name($crate::Bench::postgres().await).await;
             })*

@@ -1,6 +1,7 @@
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use mail_parser::MessageParser;
@@ -12,7 +13,8 @@ use tokio::{
 
 use crate::eventually;
 
-/// A mail server over real TCP that keeps what it gets, as it came over the wire.
+/// A mail server over real TCP that keeps what it gets, as it came over the wire: the mails, and
+/// the commands around them.
 pub struct SmtpSink {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -21,8 +23,10 @@ pub struct SmtpSink {
 
 #[derive(Default)]
 struct State {
-    mails: Vec<Mail>,
-    replies: Vec<Reply>,
+    commands: Vec<String>,
+    offered: Vec<Mail>,
+    taken: Vec<Mail>,
+    replies: VecDeque<Reply>,
 }
 
 /// A mail as it arrived.
@@ -34,13 +38,15 @@ pub struct Mail {
     pub raw: Vec<u8>,
 }
 
-/// What the server says to the next mails instead of taking them.
+/// What the server says to a mail instead of `250 taken`.
 #[derive(Clone, Copy, Debug)]
 pub enum Reply {
     /// `451`: try again.
     Delay,
     /// `550`: never.
     Refuse,
+    /// A line of the test's own, without its end; the mail is taken if it begins with `2`.
+    Line(&'static str),
 }
 
 impl SmtpSink {
@@ -68,14 +74,24 @@ impl SmtpSink {
         self.address
     }
 
-    /// Answers the next mails so, in this order; later ones are taken.
+    /// Answers the next mails so, in this order; those after them are taken.
     pub fn reply(&self, replies: &[Reply]) {
-        self.lock().replies.extend_from_slice(replies);
+        self.lock().replies.extend(replies);
     }
 
-    /// All that has arrived.
+    /// All that has been taken.
     pub fn mails(&self) -> Vec<Mail> {
-        self.lock().mails.clone()
+        self.lock().taken.clone()
+    }
+
+    /// All that has come over the wire, taken or not.
+    pub fn offered(&self) -> Vec<Mail> {
+        self.lock().offered.clone()
+    }
+
+    /// Every command of every connection, as it came, with its end.
+    pub fn commands(&self) -> Vec<String> {
+        self.lock().commands.clone()
     }
 
     /// Waits for the first mail to an address.
@@ -86,8 +102,8 @@ impl SmtpSink {
         .await
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
@@ -124,6 +140,10 @@ impl Mail {
     }
 }
 
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
@@ -135,13 +155,14 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<(
         if lines.read_until(b'\n', &mut line).await? == 0 {
             return Ok(());
         }
-        let command = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let command = String::from_utf8_lossy(&line).into_owned();
+        lock(&state).commands.push(command.clone());
         let verb = command.get(..4).unwrap_or_default().to_uppercase();
-        let answer: &[u8] = match verb.as_str() {
-            "EHLO" => b"250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
+        let answer = match verb.as_str() {
+            "EHLO" => "250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8",
             "RCPT" => {
                 recipient = address_in(&command);
-                b"250 ok\r\n"
+                "250 ok"
             }
             "DATA" => {
                 write.write_all(b"354 go on\r\n").await?;
@@ -152,23 +173,26 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<(
                 write.write_all(b"221 bye\r\n").await?;
                 return Ok(());
             }
-            "HELO" | "MAIL" | "RSET" | "NOOP" => b"250 ok\r\n",
-            _ => b"500 what?\r\n",
+            "HELO" | "MAIL" | "RSET" | "NOOP" => "250 ok",
+            _ => "500 what?",
         };
-        write.write_all(answer).await?;
+        write.write_all(format!("{answer}\r\n").as_bytes()).await?;
     }
 }
 
-fn keep(state: &Mutex<State>, mail: Mail) -> &'static [u8] {
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if state.replies.is_empty() {
-        state.mails.push(mail);
-        return b"250 taken\r\n";
+fn keep(state: &Mutex<State>, mail: Mail) -> &'static str {
+    let mut state = lock(state);
+    let answer = match state.replies.pop_front() {
+        None => "250 taken",
+        Some(Reply::Delay) => "451 later",
+        Some(Reply::Refuse) => "550 never",
+        Some(Reply::Line(line)) => line,
+    };
+    state.offered.push(mail.clone());
+    if answer.starts_with('2') {
+        state.taken.push(mail);
     }
-    match state.replies.remove(0) {
-        Reply::Delay => b"451 later\r\n",
-        Reply::Refuse => b"550 never\r\n",
-    }
+    answer
 }
 
 async fn read_data(

@@ -1,8 +1,7 @@
 //! A stage for tests: the mailer as production starts it, between peers that answer what the test
-//! wants and a mail server that keeps every byte it is sent.
+//! wants and a mail server that keeps what it is sent.
 
 mod peers;
-mod sink;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,11 +16,10 @@ use api::{
 use kernel::{Clock, ManualClock, Uuid};
 use prost::Message as _;
 use service::{Infra, Listeners, Message, RawSettings, Refusal, Role, Settings};
+use testkit::SmtpSink;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Code;
-
-use sink::Sink;
 
 /// What the peers answer and what they were told.
 #[derive(Clone)]
@@ -77,7 +75,7 @@ impl Default for World {
 pub(crate) struct Stage {
     world: Arc<Mutex<World>>,
     infra: Infra,
-    pub sink: Sink,
+    pub sink: SmtpSink,
     _stop: DropGuard,
 }
 
@@ -86,13 +84,13 @@ impl Stage {
         let world = Arc::new(Mutex::new(world));
         let (listener, peers_url) = socket().await;
         peers::serve(world.clone(), listener);
-        let sink = Sink::open().await;
+        let sink = SmtpSink::start().await;
 
         let mut raw = RawSettings::default();
         raw.set("environment", "development");
         raw.set("bus_url", "memory:");
         raw.set("cache_url", "memory:");
-        raw.set("smtp_url", format!("smtp://{}", sink.address));
+        raw.set("smtp_url", format!("smtp://{}", sink.address()));
         raw.set("mail_from", "usher@platform.example");
         raw.set("service_secret", "0123456789abcdef0123456789abcdef");
         for peer in ["identity_url", "organisation_url", "notification_url"] {

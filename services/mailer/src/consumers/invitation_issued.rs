@@ -165,6 +165,7 @@ mod tests {
 
     use api::notification::v1::{AttemptOutcome, RenderMailResponse};
     use mail_parser::MessageParser;
+    use testkit::Reply;
     use tonic::Code;
 
     use super::*;
@@ -180,10 +181,10 @@ mod tests {
         let mails = stage.sink.mails();
         assert_eq!(mails.len(), 1);
         assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
-        let raw = String::from_utf8(mails[0].clone()).unwrap();
+        let raw = String::from_utf8(mails[0].raw.clone()).unwrap();
         assert_eq!(raw.matches("Content-Transfer-Encoding: quoted-printable\r\n").count(), 2);
 
-        let mail = MessageParser::default().parse(&mails[0]).unwrap();
+        let mail = MessageParser::default().parse(&mails[0].raw).unwrap();
         let to = mail.to().and_then(|to| to.first()).unwrap();
         assert_eq!((to.name(), to.address()), (Some("Ada Lovelace"), Some("ada@example.com")));
         let from = mail.from().and_then(|from| from.first()).unwrap();
@@ -231,27 +232,20 @@ mod tests {
             stage.world().user.status = status.into();
             assert_eq!(stage.hear(stage.event()).await, Ok(()));
         }
-        assert!(stage.sink.heard().commands.is_empty());
+        assert!(stage.sink.commands().is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_mail_server_that_asks_for_patience_gets_the_same_mail_again() {
         let stage = Stage::set(World::default()).await;
-        stage.sink.heard().answers.push_back("451 ask ada@example.com again later");
+        stage.sink.reply(&[Reply::Line("451 ask ada@example.com again later")]);
         let event = stage.event();
         let refusal = stage.hear(event.clone()).await.unwrap_err();
         assert!(matches!(&refusal, Refusal::Retry(why) if !why.contains("ada")), "{refusal}");
         assert_eq!(stage.hear(event).await, Ok(()));
 
-        let ids: Vec<_> = stage
-            .sink
-            .mails()
-            .iter()
-            .map(|mail| {
-                let mail = MessageParser::default().parse(mail).unwrap();
-                mail.message_id().unwrap().to_owned()
-            })
-            .collect();
+        let ids: Vec<_> =
+            stage.sink.offered().iter().map(|mail| mail.header("Message-ID").unwrap()).collect();
         assert_eq!(ids.len(), 2);
         assert_eq!(ids[0], ids[1]);
         let recorded = stage.world().recorded.clone();
@@ -263,11 +257,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_refused_for_good_is_recorded_and_not_tried_again() {
         let stage = Stage::set(World::default()).await;
-        stage.sink.heard().answers.push_back("550 no such user");
+        stage.sink.reply(&[Reply::Line("550 no such user")]);
         let event = stage.event();
         assert_eq!(stage.hear(event.clone()).await, Ok(()));
         assert_eq!(stage.hear(event).await, Ok(()));
-        assert_eq!(stage.sink.mails().len(), 1);
+        assert_eq!(stage.sink.offered().len(), 1);
         let recorded = stage.world().recorded.clone();
         assert_eq!(recorded.len(), 1);
         assert_eq!(recorded[0].0, AttemptOutcome::Failed);
@@ -305,7 +299,7 @@ mod tests {
             let expected = if retried { Refusal::Retry(why) } else { Refusal::Reject(why) };
             assert_eq!(stage.hear(stage.event()).await, Err(expected));
         }
-        assert!(stage.sink.heard().commands.is_empty());
+        assert!(stage.sink.commands().is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -321,7 +315,7 @@ mod tests {
         let words = |code: &str| format!("RenderMail: {code}");
         assert_eq!(recorded[0], (AttemptOutcome::Delayed, words("Unavailable")));
         assert_eq!(recorded[1], (AttemptOutcome::Failed, words("InvalidArgument")));
-        assert!(stage.sink.heard().commands.is_empty());
+        assert!(stage.sink.commands().is_empty());
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -367,18 +361,18 @@ mod tests {
     }
 
     fn assert_is_one_clean_mail(stage: &Stage, attack: &str) {
-        let heard = stage.sink.heard().clone();
-        let verbs: Vec<_> = heard.commands.iter().map(|line| line.get(..4).unwrap()).collect();
+        let commands = stage.sink.commands();
+        let verbs: Vec<_> = commands.iter().map(|line| line.get(..4).unwrap()).collect();
         assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"], "{attack:?}");
-        assert_eq!(heard.commands[2], "RCPT TO:<ada@example.com>\r\n", "{attack:?}");
-        let raw = String::from_utf8(heard.mails[0].clone()).unwrap();
+        assert_eq!(commands[2], "RCPT TO:<ada@example.com>\r\n", "{attack:?}");
+        let mails = stage.sink.mails();
+        let raw = String::from_utf8(mails[0].raw.clone()).unwrap();
         for line in raw.split("\r\n") {
             assert!(!line.contains(['\r', '\n', '\0']), "{attack:?}: {line:?}");
             assert!(line.len() <= 998, "{attack:?}: {line:?}");
         }
 
-        let mails = stage.sink.mails();
-        let mail = MessageParser::default().parse(&mails[0]).unwrap();
+        let mail = MessageParser::default().parse(&mails[0].raw).unwrap();
         let names: Vec<_> =
             mail.headers().iter().map(|header| header.name().to_lowercase()).collect();
         let expected = [

@@ -17,8 +17,8 @@ use crate::{
 
 /// Finds or creates the delivery of an event and recipient, and claims it for sending.
 ///
-/// Rule: of any number of calls for one event and recipient, one at a time holds the claim, for two
-/// minutes. A delivery in a final state is answered without a claim, so that an event that arrives
+/// Rule: of any number of calls for one event and recipient, one at a time holds the claim, for one
+/// minute. A delivery in a final state is answered without a claim, so that an event that arrives
 /// again sends nothing.
 /// Permission: the scope `deliveries.write`. Event: none.
 pub(crate) async fn claim_delivery(
@@ -125,133 +125,122 @@ mod tests {
 
     use api::notification::v1::{AttemptOutcome, DeliveryState, RecordAttemptRequest};
     use kernel::Duration;
+    use testkit::Bench;
     use tonic_types::StatusExt as _;
 
     use super::*;
-    use crate::testing::{on_both, reason, violations};
+    use crate::testing::{Stage, reason, violations};
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn of_two_parallel_claims_one_wins() {
-        on_both(async |stage| {
-            let mailer = stage.account("deliveries.write");
-            let (mut left, mut right) = (mailer.deliveries(), mailer.deliveries());
-            for _ in 0..50 {
-                let wanted = stage.wanted();
-                let (left, right) =
-                    tokio::join!(left.claim_delivery(wanted.clone()), right.claim_delivery(wanted));
-                let outcomes = HashSet::from([reason(left), reason(right)]);
-                assert_eq!(
-                    outcomes,
-                    HashSet::from(["OK".to_owned(), "DELIVERY_CLAIMED".to_owned()])
-                );
-            }
-        })
-        .await;
-    }
+    testkit::on_both_databases!(
+        of_two_parallel_claims_one_wins,
+        whoever_comes_second_learns_when_to_try_again,
+        a_lapsed_claim_is_taken_over_and_its_late_record_is_refused,
+        what_is_sent_is_not_claimed_again,
+        every_violation_is_named_at_once,
+        only_the_scope_claims,
+    );
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn whoever_comes_second_learns_when_to_try_again() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
+    async fn of_two_parallel_claims_one_wins(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mailer = stage.account("deliveries.write");
+        let (mut left, mut right) = (mailer.deliveries(), mailer.deliveries());
+        for _ in 0..50 {
             let wanted = stage.wanted();
-            mailer.claim_delivery(wanted.clone()).await.unwrap();
-            stage.pass(Duration::seconds(50));
-            let status = mailer.claim_delivery(wanted).await.unwrap_err();
-            let retry = status.get_details_retry_info().unwrap();
-            assert_eq!(retry.retry_delay, Some(std::time::Duration::from_secs(70)));
-        })
-        .await;
+            let (left, right) =
+                tokio::join!(left.claim_delivery(wanted.clone()), right.claim_delivery(wanted));
+            let outcomes = HashSet::from([reason(left), reason(right)]);
+            assert_eq!(outcomes, HashSet::from(["OK".to_owned(), "DELIVERY_CLAIMED".to_owned()]));
+        }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_lapsed_claim_is_taken_over_and_its_late_record_is_refused() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
-            let wanted = stage.wanted();
-            let first = mailer.claim_delivery(wanted.clone()).await.unwrap().into_inner();
-            stage.pass(CLAIM_LIFETIME);
-            let second = mailer.claim_delivery(wanted).await.unwrap().into_inner();
-            let (first_delivery, delivery) = (first.delivery.unwrap(), second.delivery.unwrap());
-            assert_ne!(second.claim_id, first.claim_id);
-            assert_eq!(delivery.id, first_delivery.id);
-            assert_eq!(delivery.message_id, first_delivery.message_id);
-            assert_eq!((first_delivery.attempts, delivery.attempts), (1, 2));
-
-            let mut late = RecordAttemptRequest {
-                delivery_id: delivery.id,
-                claim_id: first.claim_id,
-                outcome: AttemptOutcome::Failed.into(),
-                error: "late".to_owned(),
-            };
-            assert_eq!(reason(mailer.record_attempt(late.clone()).await), "CLAIM_LOST");
-            late.claim_id = second.claim_id;
-            late.outcome = AttemptOutcome::Sent.into();
-            let recorded = mailer.record_attempt(late).await.unwrap().into_inner();
-            assert_eq!(recorded.delivery.unwrap().state(), DeliveryState::Sent);
-        })
-        .await;
+    async fn whoever_comes_second_learns_when_to_try_again(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let wanted = stage.wanted();
+        mailer.claim_delivery(wanted.clone()).await.unwrap();
+        stage.pass(Duration::seconds(50));
+        let status = mailer.claim_delivery(wanted).await.unwrap_err();
+        let retry = status.get_details_retry_info().unwrap();
+        assert_eq!(retry.retry_delay, Some(std::time::Duration::from_secs(10)));
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_sent_is_not_claimed_again() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
-            let wanted = stage.wanted();
-            let claim = mailer.claim_delivery(wanted.clone()).await.unwrap().into_inner();
-            let delivery = claim.delivery.unwrap();
-            let sent = RecordAttemptRequest {
-                delivery_id: delivery.id.clone(),
-                claim_id: claim.claim_id,
-                outcome: AttemptOutcome::Sent.into(),
-                error: String::new(),
-            };
-            mailer.record_attempt(sent).await.unwrap();
-            stage.pass(CLAIM_LIFETIME);
-            // The same person, spelled differently.
-            let again =
-                ClaimDeliveryRequest { recipient: " ADA@Example.com".to_owned(), ..wanted.clone() };
-            let again = mailer.claim_delivery(again).await.unwrap().into_inner();
-            assert_eq!(again.claim_id, "");
-            let again = again.delivery.unwrap();
-            assert_eq!((again.id, again.attempts), (delivery.id.clone(), 1));
+    async fn a_lapsed_claim_is_taken_over_and_its_late_record_is_refused(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let wanted = stage.wanted();
+        let first = mailer.claim_delivery(wanted.clone()).await.unwrap().into_inner();
+        stage.pass(CLAIM_LIFETIME);
+        let second = mailer.claim_delivery(wanted).await.unwrap().into_inner();
+        let (first_delivery, delivery) = (first.delivery.unwrap(), second.delivery.unwrap());
+        assert_ne!(second.claim_id, first.claim_id);
+        assert_eq!(delivery.id, first_delivery.id);
+        assert_eq!(delivery.message_id, first_delivery.message_id);
+        assert_eq!((first_delivery.attempts, delivery.attempts), (1, 2));
 
-            let other = ClaimDeliveryRequest { recipient: "eve@example.com".to_owned(), ..wanted };
-            let other = mailer.claim_delivery(other).await.unwrap().into_inner();
-            assert_ne!(other.delivery.unwrap().id, delivery.id);
-        })
-        .await;
+        let mut late = RecordAttemptRequest {
+            delivery_id: delivery.id,
+            claim_id: first.claim_id,
+            outcome: AttemptOutcome::Failed.into(),
+            error: "late".to_owned(),
+        };
+        assert_eq!(reason(mailer.record_attempt(late.clone()).await), "CLAIM_LOST");
+        late.claim_id = second.claim_id;
+        late.outcome = AttemptOutcome::Sent.into();
+        let recorded = mailer.record_attempt(late).await.unwrap().into_inner();
+        assert_eq!(recorded.delivery.unwrap().state(), DeliveryState::Sent);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn every_violation_is_named_at_once() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
-            let nothing_right = ClaimDeliveryRequest {
-                event_id: "1".to_owned(),
-                organisation_id: String::new(),
-                invitation_id: "{}".to_owned(),
-                recipient: "ada@example.com\r\nBcc: eve@example.com".to_owned(),
-                template: "../../etc/passwd".to_owned(),
-                locale: "de_AT".to_owned(),
-            };
-            assert_eq!(
-                violations(mailer.claim_delivery(nothing_right).await),
-                ["event_id", "organisation_id", "invitation_id", "recipient", "template", "locale"],
-            );
-            let unknown = ClaimDeliveryRequest { template: "lottery".to_owned(), ..stage.wanted() };
-            assert_eq!(reason(mailer.claim_delivery(unknown).await), "TEMPLATE_NOT_FOUND");
-        })
-        .await;
+    async fn what_is_sent_is_not_claimed_again(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let wanted = stage.wanted();
+        let claim = mailer.claim_delivery(wanted.clone()).await.unwrap().into_inner();
+        let delivery = claim.delivery.unwrap();
+        let sent = RecordAttemptRequest {
+            delivery_id: delivery.id.clone(),
+            claim_id: claim.claim_id,
+            outcome: AttemptOutcome::Sent.into(),
+            error: String::new(),
+        };
+        mailer.record_attempt(sent).await.unwrap();
+        stage.pass(CLAIM_LIFETIME);
+        // The same person, spelled differently.
+        let again =
+            ClaimDeliveryRequest { recipient: " ADA@Example.com".to_owned(), ..wanted.clone() };
+        let again = mailer.claim_delivery(again).await.unwrap().into_inner();
+        assert_eq!(again.claim_id, "");
+        let again = again.delivery.unwrap();
+        assert_eq!((again.id, again.attempts), (delivery.id.clone(), 1));
+
+        let other = ClaimDeliveryRequest { recipient: "eve@example.com".to_owned(), ..wanted };
+        let other = mailer.claim_delivery(other).await.unwrap().into_inner();
+        assert_ne!(other.delivery.unwrap().id, delivery.id);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn only_the_scope_claims() {
-        on_both(async |stage| {
-            for caller in [stage.account("deliveries.read users.read"), stage.person()] {
-                let answer = caller.deliveries().claim_delivery(stage.wanted()).await;
-                assert_eq!(reason(answer), "SCOPE_MISSING");
-            }
-        })
-        .await;
+    async fn every_violation_is_named_at_once(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let nothing_right = ClaimDeliveryRequest {
+            event_id: "1".to_owned(),
+            organisation_id: String::new(),
+            invitation_id: "{}".to_owned(),
+            recipient: "ada@example.com\r\nBcc: eve@example.com".to_owned(),
+            template: "../../etc/passwd".to_owned(),
+            locale: "de_AT".to_owned(),
+        };
+        assert_eq!(
+            violations(mailer.claim_delivery(nothing_right).await),
+            ["event_id", "organisation_id", "invitation_id", "recipient", "template", "locale"],
+        );
+        let unknown = ClaimDeliveryRequest { template: "lottery".to_owned(), ..stage.wanted() };
+        assert_eq!(reason(mailer.claim_delivery(unknown).await), "TEMPLATE_NOT_FOUND");
+    }
+
+    async fn only_the_scope_claims(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        for caller in [stage.account("deliveries.read users.read"), stage.person()] {
+            let answer = caller.deliveries().claim_delivery(stage.wanted()).await;
+            assert_eq!(reason(answer), "SCOPE_MISSING");
+        }
     }
 }

@@ -31,9 +31,15 @@ pub(crate) async fn get_delivery(
 #[cfg(test)]
 mod tests {
     use api::notification::v1::ClaimDeliveryRequest;
+    use testkit::Bench;
 
     use super::*;
-    use crate::testing::{Stage, on_both, reason};
+    use crate::testing::{Stage, reason};
+
+    testkit::on_both_databases!(
+        whoever_may_read_there_reads_and_is_asked_about_in_their_own_name,
+        a_foreign_delivery_looks_like_none,
+    );
 
     async fn delivery_at(stage: &Stage, organisation_id: &str) -> GetDeliveryRequest {
         let wanted =
@@ -43,38 +49,30 @@ mod tests {
         GetDeliveryRequest { id: claim.delivery.unwrap().id }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn whoever_may_read_there_reads_and_is_asked_about_in_their_own_name() {
-        on_both(async |stage| {
-            let request = delivery_at(&stage, &stage.organisation.to_string()).await;
-            let ada = stage.person();
-            let answer = ada.deliveries().get_delivery(request).await.unwrap().into_inner();
-            assert_eq!(answer.delivery.unwrap().recipient, "ada@example.com");
-            assert_eq!(stage.asked(), [format!("Bearer {}", ada.token)]);
-        })
-        .await;
+    async fn whoever_may_read_there_reads_and_is_asked_about_in_their_own_name(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let request = delivery_at(&stage, &stage.organisation.to_string()).await;
+        let ada = stage.person();
+        let answer = ada.deliveries().get_delivery(request).await.unwrap().into_inner();
+        assert_eq!(answer.delivery.unwrap().recipient, "ada@example.com");
+        assert_eq!(stage.asked(), [format!("Bearer {}", ada.token)]);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_foreign_delivery_looks_like_none() {
-        on_both(async |stage| {
-            let foreign = delivery_at(&stage, "01890a5d-ac96-774b-bcce-b302099a8057").await;
-            let nothing =
-                GetDeliveryRequest { id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned() };
-            for caller in [stage.person(), stage.account("deliveries.write users.read")] {
-                let mut caller = caller.deliveries();
-                let foreign = caller.get_delivery(foreign.clone()).await.unwrap_err();
-                let nothing = caller.get_delivery(nothing.clone()).await.unwrap_err();
-                assert_eq!(reason::<()>(Err(foreign.clone())), "DELIVERY_NOT_FOUND");
-                assert_eq!(
-                    (foreign.code(), foreign.message(), foreign.details()),
-                    (nothing.code(), nothing.message(), nothing.details()),
-                );
-            }
-            let operator =
-                stage.account("deliveries.read").deliveries().get_delivery(foreign).await;
-            assert_eq!(reason(operator), "OK");
-        })
-        .await;
+    async fn a_foreign_delivery_looks_like_none(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let foreign = delivery_at(&stage, "01890a5d-ac96-774b-bcce-b302099a8057").await;
+        let nothing = GetDeliveryRequest { id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned() };
+        for caller in [stage.person(), stage.account("deliveries.write users.read")] {
+            let mut caller = caller.deliveries();
+            let foreign = caller.get_delivery(foreign.clone()).await.unwrap_err();
+            let nothing = caller.get_delivery(nothing.clone()).await.unwrap_err();
+            assert_eq!(reason::<()>(Err(foreign.clone())), "DELIVERY_NOT_FOUND");
+            assert_eq!(
+                (foreign.code(), foreign.message(), foreign.details()),
+                (nothing.code(), nothing.message(), nothing.details()),
+            );
+        }
+        let operator = stage.account("deliveries.read").deliveries().get_delivery(foreign).await;
+        assert_eq!(reason(operator), "OK");
     }
 }

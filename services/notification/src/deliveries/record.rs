@@ -64,13 +64,19 @@ mod tests {
     use api::notification::v1::{
         ClaimDeliveryRequest, DeliveryState, delivery_service_client::DeliveryServiceClient,
     };
-    use service::Peer;
+    use testkit::{Bench, Connection};
 
     use super::*;
-    use crate::testing::{on_both, reason, violations};
+    use crate::testing::{Stage, reason, violations};
+
+    testkit::on_both_databases!(
+        a_delayed_mail_is_claimed_again_and_recording_twice_is_once,
+        what_is_refused_for_good_stays_so,
+        wrong_input_strangers_and_unknown_deliveries_are_refused,
+    );
 
     async fn claim(
-        mailer: &mut DeliveryServiceClient<Peer>,
+        mailer: &mut DeliveryServiceClient<Connection>,
         wanted: &ClaimDeliveryRequest,
     ) -> RecordAttemptRequest {
         let claim = mailer.claim_delivery(wanted.clone()).await.unwrap().into_inner();
@@ -82,63 +88,52 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_delayed_mail_is_claimed_again_and_recording_twice_is_once() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
-            let wanted = stage.wanted();
-            let delayed = claim(&mut mailer, &wanted).await;
-            for _ in 0..2 {
-                let answer = mailer.record_attempt(delayed.clone()).await.unwrap().into_inner();
-                let delivery = answer.delivery.unwrap();
-                assert_eq!(delivery.state(), DeliveryState::Queued);
-                assert_eq!(delivery.last_error, "451   later");
-            }
-            // The same claim cannot change its mind.
-            let sent =
-                RecordAttemptRequest { outcome: AttemptOutcome::Sent.into(), ..delayed.clone() };
-            assert_eq!(reason(mailer.record_attempt(sent).await), "CLAIM_LOST");
+    async fn a_delayed_mail_is_claimed_again_and_recording_twice_is_once(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let wanted = stage.wanted();
+        let delayed = claim(&mut mailer, &wanted).await;
+        for _ in 0..2 {
+            let answer = mailer.record_attempt(delayed.clone()).await.unwrap().into_inner();
+            let delivery = answer.delivery.unwrap();
+            assert_eq!(delivery.state(), DeliveryState::Queued);
+            assert_eq!(delivery.last_error, "451   later");
+        }
+        // The same claim cannot change its mind.
+        let sent = RecordAttemptRequest { outcome: AttemptOutcome::Sent.into(), ..delayed.clone() };
+        assert_eq!(reason(mailer.record_attempt(sent).await), "CLAIM_LOST");
 
-            let again = claim(&mut mailer, &wanted).await;
-            assert_eq!(reason(mailer.record_attempt(delayed).await), "CLAIM_LOST");
-            let sent = RecordAttemptRequest { outcome: AttemptOutcome::Sent.into(), ..again };
-            let delivery =
-                mailer.record_attempt(sent).await.unwrap().into_inner().delivery.unwrap();
-            assert_eq!((delivery.attempts, delivery.last_error.as_str()), (2, ""));
-        })
-        .await;
+        let again = claim(&mut mailer, &wanted).await;
+        assert_eq!(reason(mailer.record_attempt(delayed).await), "CLAIM_LOST");
+        let sent = RecordAttemptRequest { outcome: AttemptOutcome::Sent.into(), ..again };
+        let delivery = mailer.record_attempt(sent).await.unwrap().into_inner().delivery.unwrap();
+        assert_eq!((delivery.attempts, delivery.last_error.as_str()), (2, ""));
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_refused_for_good_stays_so() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
-            let wanted = stage.wanted();
-            let failed = RecordAttemptRequest {
-                outcome: AttemptOutcome::Failed.into(),
-                ..claim(&mut mailer, &wanted).await
-            };
-            mailer.record_attempt(failed).await.unwrap();
-            let again = mailer.claim_delivery(wanted).await.unwrap().into_inner();
-            assert_eq!(again.claim_id, "");
-            assert_eq!(again.delivery.unwrap().state(), DeliveryState::Failed);
-        })
-        .await;
+    async fn what_is_refused_for_good_stays_so(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let wanted = stage.wanted();
+        let failed = RecordAttemptRequest {
+            outcome: AttemptOutcome::Failed.into(),
+            ..claim(&mut mailer, &wanted).await
+        };
+        mailer.record_attempt(failed).await.unwrap();
+        let again = mailer.claim_delivery(wanted).await.unwrap().into_inner();
+        assert_eq!(again.claim_id, "");
+        assert_eq!(again.delivery.unwrap().state(), DeliveryState::Failed);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn wrong_input_strangers_and_unknown_deliveries_are_refused() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").deliveries();
-            let answer = mailer.record_attempt(RecordAttemptRequest::default()).await;
-            assert_eq!(violations(answer), ["delivery_id", "claim_id", "outcome"]);
-            let claimed = claim(&mut mailer, &stage.wanted()).await;
-            let stranger =
-                stage.account("deliveries.read").deliveries().record_attempt(claimed.clone()).await;
-            assert_eq!(reason(stranger), "SCOPE_MISSING");
-            let unknown = RecordAttemptRequest { delivery_id: claimed.claim_id.clone(), ..claimed };
-            assert_eq!(reason(mailer.record_attempt(unknown).await), "DELIVERY_NOT_FOUND");
-        })
-        .await;
+    async fn wrong_input_strangers_and_unknown_deliveries_are_refused(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let answer = mailer.record_attempt(RecordAttemptRequest::default()).await;
+        assert_eq!(violations(answer), ["delivery_id", "claim_id", "outcome"]);
+        let claimed = claim(&mut mailer, &stage.wanted()).await;
+        let stranger =
+            stage.account("deliveries.read").deliveries().record_attempt(claimed.clone()).await;
+        assert_eq!(reason(stranger), "SCOPE_MISSING");
+        let unknown = RecordAttemptRequest { delivery_id: claimed.claim_id.clone(), ..claimed };
+        assert_eq!(reason(mailer.record_attempt(unknown).await), "DELIVERY_NOT_FOUND");
     }
 }

@@ -2,8 +2,9 @@
 
 use kernel::{Duration, Uuid};
 
-/// How long a claim holds: longer than a worker may take for one mail.
-pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(2);
+/// How long a claim holds: longer than the 45 s that a worker may take for one mail, and no longer
+/// than need be, because after a worker's crash the mail waits for the claim to lapse.
+pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(1);
 
 /// What became of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,8 +51,20 @@ pub(crate) fn render_mail(
 mod tests {
     use std::collections::HashMap;
 
+    use testkit::Bench;
+
     use super::*;
-    use crate::testing::{Stage, on_both, reason, violations};
+    use crate::testing::{Stage, reason, violations};
+
+    testkit::on_both_databases!(
+        a_mail_says_who_where_as_what_until_when_and_with_which_link,
+        names_may_be_missing,
+        t09_html_in_a_value_stays_text,
+        a_locale_falls_back_to_its_language_and_then_to_english,
+        every_missing_or_wrong_variable_is_named_at_once,
+        a_subject_holds_no_control_characters,
+        strangers_and_unknown_templates_are_refused,
+    );
 
     const VARIABLES: [(&str, &str); 6] = [
         ("recipient_name", "Ada Lovelace"),
@@ -78,152 +90,129 @@ mod tests {
         mailer.render_mail(request).await.unwrap().into_inner()
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_mail_says_who_where_as_what_until_when_and_with_which_link() {
-        on_both(async |stage| {
-            for template in ["invitation-new-user", "invitation-existing-user"] {
-                for (locale, until) in
-                    [("en", "3 June 2026, 12:00 UTC"), ("de", "03.06.2026, 12:00 Uhr (UTC)")]
-                {
-                    let mail = render(&stage, request(template, locale)).await;
-                    assert!(mail.subject.contains("ABC Holdings"), "{}", mail.subject);
-                    let link = "https://usher.example/invitations/abc";
-                    for part in
-                        ["Ada Lovelace", "ABC Holdings", "Grace Hopper", "user", link, until]
-                    {
-                        assert!(mail.text.contains(part), "{part:?} is not in {}", mail.text);
-                        // The engine writes a slash as a character reference.
-                        let part = part.replace('/', "&#x2f;");
-                        assert!(mail.html.contains(&part), "{part:?} is not in {}", mail.html);
-                    }
-                    let link = link.replace('/', "&#x2f;");
-                    assert!(mail.html.contains(&format!("href=\"{link}\"")), "a button");
-                    assert!(mail.html.contains(&format!(">{link}<")), "to be copied");
-                    assert!(mail.html.contains(&format!("<html lang=\"{locale}\">")));
+    async fn a_mail_says_who_where_as_what_until_when_and_with_which_link(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        for template in ["invitation-new-user", "invitation-existing-user"] {
+            for (locale, until) in
+                [("en", "3 June 2026, 12:00 UTC"), ("de", "03.06.2026, 12:00 Uhr (UTC)")]
+            {
+                let mail = render(&stage, request(template, locale)).await;
+                assert!(mail.subject.contains("ABC Holdings"), "{}", mail.subject);
+                let link = "https://usher.example/invitations/abc";
+                for part in ["Ada Lovelace", "ABC Holdings", "Grace Hopper", "user", link, until] {
+                    assert!(mail.text.contains(part), "{part:?} is not in {}", mail.text);
+                    // The engine writes a slash as a character reference.
+                    let part = part.replace('/', "&#x2f;");
+                    assert!(mail.html.contains(&part), "{part:?} is not in {}", mail.html);
                 }
+                let link = link.replace('/', "&#x2f;");
+                assert!(mail.html.contains(&format!("href=\"{link}\"")), "a button");
+                assert!(mail.html.contains(&format!(">{link}<")), "to be copied");
+                assert!(mail.html.contains(&format!("<html lang=\"{locale}\">")));
             }
-        })
-        .await;
+        }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn names_may_be_missing() {
-        on_both(async |stage| {
-            let mut request = request("invitation-new-user", "en");
-            request.variables.insert("recipient_name".to_owned(), String::new());
-            request.variables.insert("inviter_name".to_owned(), String::new());
-            let mail = render(&stage, request).await;
-            assert_eq!(mail.subject, "You are invited to ABC Holdings");
-            assert!(mail.text.starts_with("Hello,\n\nYou are invited to join ABC Holdings."));
-        })
-        .await;
+    async fn names_may_be_missing(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut request = request("invitation-new-user", "en");
+        request.variables.insert("recipient_name".to_owned(), String::new());
+        request.variables.insert("inviter_name".to_owned(), String::new());
+        let mail = render(&stage, request).await;
+        assert_eq!(mail.subject, "You are invited to ABC Holdings");
+        assert!(mail.text.starts_with("Hello,\n\nYou are invited to join ABC Holdings."));
     }
 
     /// The markup is the same whatever the values are: none of it comes from them.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn t09_html_in_a_value_stays_text() {
+    async fn t09_html_in_a_value_stays_text(bench: Bench) {
         const HOSTILE: &str = r#"</title></p><script>alert(1)</script><a href="https://evil.example">x</a>" onclick='y' {{ link }}{% raw %}"#;
-        on_both(async |stage| {
-            for template in ["invitation-new-user", "invitation-existing-user"] {
-                for locale in ["en", "de"] {
-                    let harmless = render(&stage, request(template, locale)).await;
-                    let mut hostile = request(template, locale);
-                    for (name, text) in &mut hostile.variables {
-                        match name.as_str() {
-                            "link" => text.push_str(r#""><script>alert(1)</script>"#),
-                            "expires_at" => {}
-                            _ => *text = HOSTILE.to_owned(),
-                        }
+        let stage = Stage::set(bench).await;
+        for template in ["invitation-new-user", "invitation-existing-user"] {
+            for locale in ["en", "de"] {
+                let harmless = render(&stage, request(template, locale)).await;
+                let mut hostile = request(template, locale);
+                for (name, text) in &mut hostile.variables {
+                    match name.as_str() {
+                        "link" => text.push_str(r#""><script>alert(1)</script>"#),
+                        "expires_at" => {}
+                        _ => *text = HOSTILE.to_owned(),
                     }
-                    let mail = render(&stage, hostile).await;
-                    for mark in ['<', '>', '"', '\''] {
-                        assert_eq!(
-                            mail.html.matches(mark).count(),
-                            harmless.html.matches(mark).count(),
-                            "{mark} in {}",
-                            mail.html,
-                        );
-                    }
-                    assert!(mail.text.contains(HOSTILE), "the text part shows it as it is");
-                    assert!(mail.subject.contains(HOSTILE));
                 }
+                let mail = render(&stage, hostile).await;
+                for mark in ['<', '>', '"', '\''] {
+                    assert_eq!(
+                        mail.html.matches(mark).count(),
+                        harmless.html.matches(mark).count(),
+                        "{mark} in {}",
+                        mail.html,
+                    );
+                }
+                assert!(mail.text.contains(HOSTILE), "the text part shows it as it is");
+                assert!(mail.subject.contains(HOSTILE));
             }
-        })
-        .await;
+        }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_locale_falls_back_to_its_language_and_then_to_english() {
-        on_both(async |stage| {
-            for (locale, greeting) in
-                [("de-AT", "Guten Tag"), ("de", "Guten Tag"), ("fr-CA", "Hello"), ("", "Hello")]
-            {
-                let mail = render(&stage, request("invitation-new-user", locale)).await;
-                assert!(mail.text.starts_with(greeting), "{locale}: {}", mail.text);
-            }
-        })
-        .await;
+    async fn a_locale_falls_back_to_its_language_and_then_to_english(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        for (locale, greeting) in
+            [("de-AT", "Guten Tag"), ("de", "Guten Tag"), ("fr-CA", "Hello"), ("", "Hello")]
+        {
+            let mail = render(&stage, request("invitation-new-user", locale)).await;
+            assert!(mail.text.starts_with(greeting), "{locale}: {}", mail.text);
+        }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn every_missing_or_wrong_variable_is_named_at_once() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").templates();
-            assert_eq!(
-                violations(mailer.render_mail(RenderMailRequest::default()).await),
-                [
-                    "template",
-                    "organisation_id",
-                    "variables[inviter_name]",
-                    "variables[recipient_name]",
-                    "variables[organisation_name]",
-                    "variables[roles]",
-                    "variables[link]",
-                    "variables[expires_at]",
-                ],
-            );
-            let mut wrong = request("invitation-new-user", "en");
-            wrong.variables.insert("link".to_owned(), "javascript:alert(1)".to_owned());
-            wrong.variables.insert("expires_at".to_owned(), "tomorrow".to_owned());
-            wrong.variables.insert("roles".to_owned(), "x".repeat(2_001));
-            wrong.variables.insert("Roles".to_owned(), String::new());
-            assert_eq!(
-                violations(mailer.render_mail(wrong).await),
-                ["variables", "variables[roles]", "variables[link]", "variables[expires_at]"],
-            );
-            let mut many = request("invitation-new-user", "en");
-            many.variables.extend((0..27).map(|n| (format!("more_{n}"), String::new())));
-            assert_eq!(violations(mailer.render_mail(many).await), ["variables"]);
-        })
-        .await;
+    async fn every_missing_or_wrong_variable_is_named_at_once(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").templates();
+        assert_eq!(
+            violations(mailer.render_mail(RenderMailRequest::default()).await),
+            [
+                "template",
+                "organisation_id",
+                "variables[inviter_name]",
+                "variables[recipient_name]",
+                "variables[organisation_name]",
+                "variables[roles]",
+                "variables[link]",
+                "variables[expires_at]",
+            ],
+        );
+        let mut wrong = request("invitation-new-user", "en");
+        wrong.variables.insert("link".to_owned(), "javascript:alert(1)".to_owned());
+        wrong.variables.insert("expires_at".to_owned(), "tomorrow".to_owned());
+        wrong.variables.insert("roles".to_owned(), "x".repeat(2_001));
+        wrong.variables.insert("Roles".to_owned(), String::new());
+        assert_eq!(
+            violations(mailer.render_mail(wrong).await),
+            ["variables", "variables[roles]", "variables[link]", "variables[expires_at]"],
+        );
+        let mut many = request("invitation-new-user", "en");
+        many.variables.extend((0..27).map(|n| (format!("more_{n}"), String::new())));
+        assert_eq!(violations(mailer.render_mail(many).await), ["variables"]);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_subject_holds_no_control_characters() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").templates();
-            for hostile in ["ABC\r\nBcc: eve@example.com", "ABC\nX", "ABC\rX", "ABC\0"] {
-                let mut request = request("invitation-new-user", "en");
-                request.variables.insert("organisation_name".to_owned(), hostile.to_owned());
-                assert_eq!(violations(mailer.render_mail(request).await), ["variables"]);
-            }
-        })
-        .await;
+    async fn a_subject_holds_no_control_characters(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").templates();
+        for hostile in ["ABC\r\nBcc: eve@example.com", "ABC\nX", "ABC\rX", "ABC\0"] {
+            let mut request = request("invitation-new-user", "en");
+            request.variables.insert("organisation_name".to_owned(), hostile.to_owned());
+            assert_eq!(violations(mailer.render_mail(request).await), ["variables"]);
+        }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn strangers_and_unknown_templates_are_refused() {
-        on_both(async |stage| {
-            let mut mailer = stage.account("deliveries.write").templates();
-            let answer = mailer.render_mail(request("lottery", "en")).await;
-            assert_eq!(reason(answer), "TEMPLATE_NOT_FOUND");
-            let request = RenderMailRequest {
-                variables: HashMap::from(VARIABLES.map(|(a, b)| (a.to_owned(), b.to_owned()))),
-                ..request("invitation-new-user", "en")
-            };
-            let stranger = stage.account("deliveries.read").templates().render_mail(request).await;
-            assert_eq!(reason(stranger), "SCOPE_MISSING");
-        })
-        .await;
+    async fn strangers_and_unknown_templates_are_refused(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").templates();
+        let answer = mailer.render_mail(request("lottery", "en")).await;
+        assert_eq!(reason(answer), "TEMPLATE_NOT_FOUND");
+        let request = RenderMailRequest {
+            variables: HashMap::from(VARIABLES.map(|(a, b)| (a.to_owned(), b.to_owned()))),
+            ..request("invitation-new-user", "en")
+        };
+        let stranger = stage.account("deliveries.read").templates().render_mail(request).await;
+        assert_eq!(reason(stranger), "SCOPE_MISSING");
     }
 }
