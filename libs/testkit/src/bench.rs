@@ -44,7 +44,7 @@ pub type Connection = InterceptedService<Channel, Bearer>;
 pub struct Bearer(AsciiMetadataValue);
 
 /// The secret of every bench.
-const SECRET: &str = "a secret for tests, of more than 32 characters";
+const SECRET: &str = "a secret for tests of more than 32 characters";
 
 impl Bench {
     /// On SQLite, in a temporary folder.

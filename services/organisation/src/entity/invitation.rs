@@ -2,7 +2,13 @@ use api::organisation::v1 as proto;
 use kernel::{Time, Uuid};
 use sea_orm::{ConnectionTrait, entity::prelude::*, sea_query::Expr};
 
-use crate::domain::{invitation::State as DomainState, rights::Giver as DomainGiver, role::Roles};
+use super::membership;
+use crate::domain::{
+    invitation::State as DomainState,
+    permission::Permission,
+    rights::{Giver as DomainGiver, Rights},
+    role::Roles,
+};
 
 /// An offer of roles in an organisation to an address.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -99,6 +105,18 @@ impl Model {
             deleted_at: self.deleted_at.map(api::timestamp),
         }
     }
+}
+
+/// An invitation as a subject with `invitations.read` at its organisation finds it, with their
+/// rights there.
+pub(crate) async fn seen_by(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    subject: Uuid,
+) -> Result<Option<(Model, Rights)>, DbErr> {
+    let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
+    let rights = membership::rights(connection, subject, found.organisation_id).await?;
+    Ok(rights.allow(Permission::InvitationsRead).then_some((found, rights)))
 }
 
 /// Writes down that pending invitations of an address have run out, so that a new one may be

@@ -1,5 +1,6 @@
 use kernel::Uuid;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*, sea_query::OnConflict};
+use service::{Caller, CallerKind};
 
 /// What lists show of a user: a copy of what the identity service owns, so that a list of members
 /// is one query.
@@ -17,13 +18,31 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Takes over what is known of a user now.
+/// Takes over what a person's token says of them: nothing for a service account.
+pub(crate) async fn remember_caller(
+    tx: &impl ConnectionTrait,
+    caller: &Caller,
+) -> Result<(), DbErr> {
+    match &caller.kind {
+        CallerKind::Person { email, display_name, .. } => {
+            remember(tx, caller.subject, email.as_str(), display_name).await
+        }
+        CallerKind::Service { .. } => Ok(()),
+    }
+}
+
+/// Takes over what is known of a user now. What is known already is not written again, so that many
+/// transactions of one person do not wait for one another.
 pub(crate) async fn remember(
     tx: &impl ConnectionTrait,
     user_id: Uuid,
     email: &str,
     display_name: &str,
 ) -> Result<(), DbErr> {
+    let known = Entity::find_by_id(user_id).one(tx).await?;
+    if known.is_some_and(|it| it.email == email && it.display_name == display_name) {
+        return Ok(());
+    }
     let row = ActiveModel {
         user_id: Set(user_id),
         email: Set(email.to_owned()),

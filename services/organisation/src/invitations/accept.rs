@@ -1,7 +1,7 @@
 use api::organisation::v1::{AcceptInvitationRequest, AcceptInvitationResponse};
 use kernel::{Fields, parse_id};
 use sea_orm::{DatabaseTransaction, entity::prelude::*, sea_query::Expr};
-use service::{Caller, CallerKind};
+use service::Caller;
 
 use crate::{
     Organisations,
@@ -29,9 +29,9 @@ pub(crate) async fn accept(
     let Some(id) = fields.read("id", parse_id(&id)) else {
         return Err(Error::Invalid(fields));
     };
-    let CallerKind::Person { email, display_name, .. } = &caller.kind else {
+    if !caller.is_person() {
         return Err(Error::InviteeRequired);
-    };
+    }
 
     let now = service.clock.now();
     let tx = service.database.begin().await?;
@@ -53,7 +53,7 @@ pub(crate) async fn accept(
         let (organisation, roles) = (found.organisation_id, found.roles());
         let membership_id = service.clock.new_id();
         membership::grant(&*tx, caller.subject, organisation, &roles, membership_id, now).await?;
-        person::remember(&*tx, caller.subject, email.as_str(), display_name).await?;
+        person::remember_caller(&*tx, caller).await?;
         tx.commit().await?;
     }
     Ok(AcceptInvitationResponse { invitation: Some(found.seen_at(now)) })

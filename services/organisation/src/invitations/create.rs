@@ -75,10 +75,8 @@ pub(crate) async fn create(
     let tx = service.database.begin().await?;
     refuse_member(&tx, invitee.id, organisation, &roles).await?;
     insert(&tx, &offered).await?;
-    if let service::CallerKind::Person { email, display_name, .. } = &caller.kind {
-        // The mail names the inviter.
-        person::remember(&*tx, caller.subject, email.as_str(), display_name).await?;
-    }
+    // The mail names the inviter.
+    person::remember_caller(&*tx, caller).await?;
     let event = InvitationCreated {
         invitation_id: offered.id.to_string(),
         organisation_id: organisation.to_string(),

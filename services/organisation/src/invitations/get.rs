@@ -1,14 +1,9 @@
 use api::organisation::v1::{GetInvitationRequest, GetInvitationResponse};
 use kernel::{Fields, parse_id};
-use sea_orm::EntityTrait as _;
+use sea_orm::entity::prelude::*;
 use service::Caller;
 
-use crate::{
-    Organisations,
-    domain::permission::Permission,
-    entity::{invitation, membership},
-    error::Error,
-};
+use crate::{Organisations, entity::invitation, error::Error};
 
 /// One invitation. Needs `invitations.read` at its organisation, or to be the invitee.
 pub(crate) async fn get(
@@ -22,13 +17,13 @@ pub(crate) async fn get(
         return Err(Error::Invalid(fields));
     };
     let database = service.database.read();
-    let found = invitation::Entity::find_by_id(id).one(database).await?;
-    let found = found.ok_or(Error::InvitationNotFound)?;
-    if found.invitee_id != caller.subject {
-        let rights = membership::rights(database, caller.subject, found.organisation_id).await?;
-        if !rights.allow(Permission::InvitationsRead) {
-            return Err(Error::InvitationNotFound);
+    let found = match invitation::seen_by(database, id, caller.subject).await? {
+        Some((found, _)) => found,
+        None => {
+            let own = invitation::Entity::find_by_id(id)
+                .filter(invitation::Column::InviteeId.eq(caller.subject));
+            own.one(database).await?.ok_or(Error::InvitationNotFound)?
         }
-    }
+    };
     Ok(GetInvitationResponse { invitation: Some(found.seen_at(service.clock.now())) })
 }

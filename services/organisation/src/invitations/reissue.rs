@@ -3,14 +3,14 @@ use api::organisation::v1::{
 };
 use kernel::{Fields, parse_id};
 use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
-use service::{Caller, CallerKind};
+use service::Caller;
 
 use crate::{
     Organisations,
     domain::permission::Permission,
     entity::{
         invitation::{self, Column, State, giver},
-        membership, person,
+        person,
     },
     error::Error,
 };
@@ -32,12 +32,8 @@ pub(crate) async fn reissue(
     };
 
     let tx = service.database.begin().await?;
-    let found = invitation::Entity::find_by_id(id).one(&*tx).await?;
-    let found = found.ok_or(Error::InvitationNotFound)?;
-    let rights = membership::rights(&*tx, caller.subject, found.organisation_id).await?;
-    if !rights.allow(Permission::InvitationsRead) {
-        return Err(Error::InvitationNotFound);
-    }
+    let seen = invitation::seen_by(&*tx, id, caller.subject).await?;
+    let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
     rights.require(Permission::InvitationsReissue)?;
     rights.require_to_grant(&found.roles(), giver(caller))?;
     let now = service.clock.now();
@@ -67,9 +63,7 @@ pub(crate) async fn reissue(
     if reissued == 0 {
         return Err(Error::NotPending(found.state_at(now)));
     }
-    if let CallerKind::Person { email, display_name, .. } = &caller.kind {
-        person::remember(&*tx, caller.subject, email.as_str(), display_name).await?;
-    }
+    person::remember_caller(&*tx, caller).await?;
     let event = InvitationReissued {
         invitation_id: found.id.to_string(),
         organisation_id: found.organisation_id.to_string(),

@@ -6,10 +6,7 @@ use service::Caller;
 use crate::{
     Organisations,
     domain::{invitation::State as Stands, permission::Permission},
-    entity::{
-        invitation::{self, Column, State},
-        membership,
-    },
+    entity::invitation::{self, Column, State},
     error::Error,
 };
 
@@ -28,12 +25,8 @@ pub(crate) async fn revoke(
     };
 
     let tx = service.database.begin().await?;
-    let found = invitation::Entity::find_by_id(id).one(&*tx).await?;
-    let found = found.ok_or(Error::InvitationNotFound)?;
-    let rights = membership::rights(&*tx, caller.subject, found.organisation_id).await?;
-    if !rights.allow(Permission::InvitationsRead) {
-        return Err(Error::InvitationNotFound);
-    }
+    let seen = invitation::seen_by(&*tx, id, caller.subject).await?;
+    let (_, rights) = seen.ok_or(Error::InvitationNotFound)?;
     rights.require(Permission::InvitationsRevoke)?;
     let now = service.clock.now();
     let revoked = invitation::Entity::update_many()

@@ -1,7 +1,7 @@
 use api::organisation::v1::{CreateOrganisationRequest, CreateOrganisationResponse};
 use kernel::{DisplayName, Fields, parse_id};
 use sea_orm::{EntityTrait as _, IntoActiveModel as _};
-use service::{Caller, CallerKind};
+use service::Caller;
 
 use crate::{
     Organisations,
@@ -69,9 +69,7 @@ pub(crate) async fn create(
     organisation::Entity::insert(row).exec_without_returning(&*tx).await?;
     ancestor::insert(&*tx, created.id, parent).await?;
     if is_root {
-        if let CallerKind::Person { email, display_name, .. } = &caller.kind {
-            person::remember(&*tx, caller.subject, email.as_str(), display_name).await?;
-        }
+        person::remember_caller(&*tx, caller).await?;
         let owner = Roles::from(Role::Owner);
         let id = service.clock.new_id();
         membership::grant(&*tx, caller.subject, created.id, &owner, id, now).await?;
