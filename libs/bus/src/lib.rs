@@ -36,9 +36,7 @@ impl BusUrl {
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         match text {
             "memory:" => Ok(Self::Memory),
-            _ if text.starts_with("amqp://") || text.starts_with("amqps://") => {
-                Ok(Self::RabbitMq(text.to_owned()))
-            }
+            _ if text.parse::<lapin::uri::AMQPUri>().is_ok() => Ok(Self::RabbitMq(text.to_owned())),
             _ => Err(Malformed("amqp://USER:PASSWORD@HOST/VHOST, amqps://… or memory:")),
         }
     }

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Handler, Message, PublishError, Queue, Refusal};
 
@@ -16,6 +16,7 @@ struct Consumer {
     queue: Queue,
     handler: Handler,
     permits: Arc<Semaphore>,
+    begun: TaskTracker,
 }
 
 impl MemoryBus {
@@ -63,8 +64,10 @@ impl MemoryBus {
     /// Binds a consumer's queue; it is bound until its [`Binding`] has run or is dropped.
     pub(crate) fn bind(&self, queue: Queue, handler: Handler) -> Binding {
         let permits = Arc::new(Semaphore::new(queue.concurrency.into()));
-        self.consumers().push(Consumer { queue, handler, permits: permits.clone() });
-        Binding { bus: self.clone(), queue, permits }
+        let begun = TaskTracker::new();
+        let consumer = Consumer { queue, handler, permits: permits.clone(), begun: begun.clone() };
+        self.consumers().push(consumer);
+        Binding { bus: self.clone(), permits, begun }
     }
 
     fn consumers(&self) -> std::sync::MutexGuard<'_, Vec<Consumer>> {
@@ -74,17 +77,18 @@ impl MemoryBus {
 
 pub(crate) struct Binding {
     bus: MemoryBus,
-    queue: Queue,
     permits: Arc<Semaphore>,
+    begun: TaskTracker,
 }
 
 impl Binding {
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.cancelled().await;
         self.unbind();
-        // What has begun holds a permit; what has not finds the semaphore closed and is retried.
-        let _begun = self.permits.acquire_many(self.queue.concurrency.into()).await;
+        // What waits finds the semaphore closed and is retried; what has begun is finished.
         self.permits.close();
+        self.begun.close();
+        self.begun.wait().await;
     }
 
     fn unbind(&self) {
@@ -103,6 +107,6 @@ impl Consumer {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Refusal::Retry("the consumer is stopping".to_owned()));
         };
-        (self.handler)(message).await
+        self.begun.track_future((self.handler)(message)).await
     }
 }

@@ -28,6 +28,9 @@ pub struct RabbitMq {
 struct Link {
     connection: Connection,
     channel: Channel,
+    /// lapin hands a returned message to whichever confirmation comes next: who publishes single
+    /// messages on a shared channel takes turns.
+    turn: Mutex<()>,
 }
 
 impl Link {
@@ -66,7 +69,7 @@ impl RabbitMq {
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             topology::declare_exchange(&channel).await?;
-            Ok(Link { connection, channel })
+            Ok(Link { connection, channel, turn: Mutex::default() })
         };
         timeout(PATIENCE, connecting).await.unwrap_or_else(|_| {
             let slow = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 10 s");

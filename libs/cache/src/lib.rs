@@ -37,15 +37,29 @@ pub struct Unavailable(#[from] redis::RedisError);
 /// The cache. Clones share it.
 #[derive(Clone)]
 pub enum Cache {
-    /// In this process; at most 100,000 entries.
-    Memory(Moka<String, Entry>),
+    /// In this process.
+    Memory(MemoryCache),
     /// A server; supervised, every answer bounded at one second.
     Redis(ConnectionManager),
 }
 
+/// Marks and counters apart, at most 100,000 of each: whoever makes many counters drives out no mark.
+#[derive(Clone)]
+pub struct MemoryCache {
+    marks: Moka<String, Entry>,
+    counters: Moka<String, Entry>,
+}
+
+impl Default for MemoryCache {
+    fn default() -> Self {
+        let bounded = || Moka::builder().max_capacity(100_000).expire_after(Lifetime).build();
+        Self { marks: bounded(), counters: bounded() }
+    }
+}
+
 /// A value and how long it lives from its first write.
 #[derive(Clone)]
-pub struct Entry {
+struct Entry {
     count: u64,
     life: Duration,
 }
@@ -54,10 +68,7 @@ impl Cache {
     /// Opens the cache. A server is connected on first use and again whenever it has gone.
     pub fn open(url: &CacheUrl) -> Result<Self, Unavailable> {
         Ok(match url {
-            CacheUrl::Memory => {
-                let moka = Moka::builder().max_capacity(100_000).expire_after(Lifetime).build();
-                Self::Memory(moka)
-            }
+            CacheUrl::Memory => Self::Memory(MemoryCache::default()),
             CacheUrl::Redis(url) => {
                 let config = ConnectionManagerConfig::new()
                     .set_response_timeout(Some(Duration::from_secs(1)))
@@ -72,8 +83,8 @@ impl Cache {
     /// Sets a mark for `life`.
     pub async fn mark(&self, key: &str, life: Duration) -> Result<(), Unavailable> {
         match self {
-            Self::Memory(moka) => {
-                moka.insert(key.to_owned(), Entry { count: 1, life }).await;
+            Self::Memory(MemoryCache { marks, .. }) => {
+                marks.insert(key.to_owned(), Entry { count: 1, life }).await;
                 Ok(())
             }
             Self::Redis(connection) => {
@@ -88,8 +99,8 @@ impl Cache {
     /// not prolong it.
     pub async fn count(&self, key: &str, life: Duration) -> Result<u64, Unavailable> {
         match self {
-            Self::Memory(moka) => {
-                let raised = moka
+            Self::Memory(MemoryCache { counters, .. }) => {
+                let raised = counters
                     .entry(key.to_owned())
                     .and_compute_with(async |entry| {
                         let count = entry.map_or(0, |entry| entry.into_value().count);
@@ -113,7 +124,13 @@ impl Cache {
     /// A mark's or counter's value; 0 if there is none.
     pub async fn value(&self, key: &str) -> Result<u64, Unavailable> {
         match self {
-            Self::Memory(moka) => Ok(moka.get(key).await.map_or(0, |entry| entry.count)),
+            Self::Memory(MemoryCache { marks, counters }) => {
+                let entry = match marks.get(key).await {
+                    Some(mark) => Some(mark),
+                    None => counters.get(key).await,
+                };
+                Ok(entry.map_or(0, |entry| entry.count))
+            }
             Self::Redis(connection) => {
                 let mut command = redis::cmd("GET");
                 command.arg(key);
@@ -126,8 +143,9 @@ impl Cache {
     /// Removes a mark or counter.
     pub async fn clear(&self, key: &str) -> Result<(), Unavailable> {
         match self {
-            Self::Memory(moka) => {
-                moka.invalidate(key).await;
+            Self::Memory(MemoryCache { marks, counters }) => {
+                marks.invalidate(key).await;
+                counters.invalidate(key).await;
                 Ok(())
             }
             Self::Redis(connection) => {

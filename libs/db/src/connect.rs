@@ -5,7 +5,10 @@ use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    postgres::PgConnectOptions,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
 use tokio::sync::Notify;
 
 use crate::Transaction;
@@ -23,7 +26,7 @@ impl DatabaseUrl {
     /// Parses a setting.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         match text.split_once(':') {
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+            Some(("postgres" | "postgresql", _)) if text.parse::<PgConnectOptions>().is_ok() => {
                 Ok(Self::Postgres(text.to_owned()))
             }
             Some(("sqlite", directory)) if !directory.is_empty() => {
@@ -53,9 +56,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens a pool of at most `pool` connections. PostgreSQL is connected on first use, so that a
-    /// service can start before its database; statements are bounded at 10 s and waits for a
-    /// connection at 5 s.
+    /// Opens a pool of at most `pool` connections. PostgreSQL is connected on first use and anew after
+    /// a loss; statements are bounded at 10 s and waits for a connection at 5 s.
     pub async fn connect(url: &DatabaseUrl, service: &str, pool: u32) -> Result<Self, DbErr> {
         let (engine, options) = match url {
             DatabaseUrl::Postgres(url) => (Engine::Postgres, postgres(url, service)),

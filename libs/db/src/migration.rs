@@ -1,7 +1,7 @@
 //! Migrations, and those of the outbox and the inbox, which every service with tables has.
 
-use sea_orm::{ConnectionTrait as _, DbErr, Statement, TransactionTrait as _};
-use sea_orm_migration::{MigratorTrait, prelude::*};
+use sea_orm::{ConnectionTrait as _, DbErr, EntityTrait as _, Statement, TransactionTrait as _};
+use sea_orm_migration::{MigratorTrait, prelude::*, seaql_migrations};
 
 use crate::{Database, Engine};
 
@@ -26,12 +26,23 @@ pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<usize, DbE
     Ok(pending)
 }
 
-/// How many migrations are still to be applied; changes nothing.
+/// How many of this version's migrations are still to be applied; changes nothing. Those of a later
+/// version may be there already: migrations expand first, so that this version still works.
 pub async fn pending<M: MigratorTrait>(database: &Database) -> Result<usize, DbErr> {
-    Ok(M::get_pending_migrations_read_only(database.read()).await?.len())
+    let applied = match seaql_migrations::Entity::find().all(database.read()).await {
+        Ok(applied) => applied,
+        Err(error) if crate::is_unavailable(&error) => return Err(error),
+        // There is no such table before the first migration.
+        Err(_) => Vec::new(),
+    };
+    let is_applied = |name: &str| applied.iter().any(|row| row.version == name);
+    Ok(M::migrations().iter().filter(|migration| !is_applied(migration.name())).count())
 }
 
 async fn lock(tx: &sea_orm::DatabaseTransaction, schema: &str) -> Result<(), DbErr> {
+    // An index of a large table takes longer than any request may, and so may the wait for another
+    // that migrates.
+    tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
     let statement = Statement::from_sql_and_values(
         tx.get_database_backend(),
         "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
@@ -76,6 +87,18 @@ impl MigrationTrait for Messaging {
                     .table("outbox")
                     .col(Out::AvailableAt)
                     .col(Out::Id)
+                    .and_where(Expr::col(Out::Dead).is_null())
+                    .to_owned(),
+            )
+            .await?;
+        // Since when the oldest waits.
+        manager
+            .create_index(
+                Index::create()
+                    .name("outbox_oldest")
+                    .table("outbox")
+                    .col(Out::CreatedAt)
+                    .and_where(Expr::col(Out::Dead).is_null())
                     .to_owned(),
             )
             .await?;

@@ -31,7 +31,7 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// Not to be claimed before; a claim moves it to the end of its lease.
     pub available_at: DateTimeUtc,
-    /// How often it was claimed.
+    /// How often a consumer in this process refused it.
     pub attempts: i32,
     /// Why it was given up; such rows stay for an operator.
     pub dead: Option<String>,
@@ -99,12 +99,11 @@ pub async fn claim(
         .await?;
     Entity::update_many()
         .col_expr(Column::AvailableAt, Expr::value(now + lease))
-        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(&*tx)
         .await?;
     tx.commit().await?;
-    Ok(rows.into_iter().map(|row| Model { attempts: row.attempts + 1, ..row }).collect())
+    Ok(rows)
 }
 
 fn due(now: Time) -> Select<Entity> {
@@ -125,6 +124,9 @@ pub async fn release(database: &Database, now: Time) -> Result<(), DbErr> {
 
 /// Removes events that the bus has taken.
 pub async fn finish(database: &Database, ids: &[Uuid]) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     Entity::delete_many()
         .filter(Column::Id.is_in(ids.iter().copied()))
         .exec(database.read())
@@ -132,10 +134,24 @@ pub async fn finish(database: &Database, ids: &[Uuid]) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Puts an event back, to be tried again at `at`.
-pub async fn postpone(database: &Database, id: Uuid, at: Time) -> Result<(), DbErr> {
+/// Puts events back that the bus did not take, to be tried again at `at`.
+pub async fn postpone(database: &Database, ids: &[Uuid], at: Time) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     Entity::update_many()
         .col_expr(Column::AvailableAt, Expr::value(at))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .exec(database.read())
+        .await?;
+    Ok(())
+}
+
+/// Puts an event back that a consumer in this process refused, and counts that.
+pub async fn refuse(database: &Database, id: Uuid, at: Time) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::AvailableAt, Expr::value(at))
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .filter(Column::Id.eq(id))
         .exec(database.read())
         .await?;

@@ -1,6 +1,10 @@
 //! The boundary of every RPC: trace, deadline, verified caller, one measurement and one log line.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -9,6 +13,8 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, header::AUTHORIZATION};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
@@ -30,9 +36,8 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    // A path is a caller's word: it names a span or a metric only if it has the form of a method.
     let path = request.uri().path().to_owned();
-    let method = path.strip_prefix("/usher.").filter(|_| path.len() < 128).unwrap_or("other");
+    let method = method_of(&path);
     let span = tracing::info_span!(
         "rpc",
         otel.name = method,
@@ -49,7 +54,7 @@ pub(crate) async fn guard(
 
     let response = async {
         match deadline::within(time, boundary.pass(&path, request, next)).await {
-            Some(response) => response,
+            Some(response) => tell_malformed(response),
             None => refuse(Status::deadline_exceeded("the call took longer than its deadline")),
         }
     }
@@ -69,10 +74,11 @@ impl Boundary {
     async fn pass(&self, path: &str, mut request: Request, next: Next) -> Response {
         if !self.is_public(path) {
             match self.caller(request.headers()).await {
-                Some(caller) => {
+                Ok(Some(caller)) => {
                     request.extensions_mut().insert(caller);
                 }
-                None => return refuse(unauthenticated()),
+                Ok(None) => return refuse(unauthenticated()),
+                Err(status) => return refuse(status),
             }
         }
         next.run(request).await
@@ -84,26 +90,26 @@ impl Boundary {
             || path.starts_with("/grpc.reflection.v1")
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
-        let token = headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer "))?;
+    async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, Status> {
+        let token = header(headers, AUTHORIZATION.as_str());
+        let token = token.and_then(|it| it.strip_prefix("Bearer ").or(it.strip_prefix("bearer ")));
+        let Some(token) = token else { return Ok(None) };
         let claims = self.infra.keys.verify(token, &self.infra.clock).await?;
-        let caller = Caller::from_claims(claims, token)?;
-        if let CallerKind::Person { session, .. } = &caller.kind {
+        let caller = claims.and_then(|claims| Caller::from_claims(claims, token));
+        if let Some(CallerKind::Person { session, .. }) = caller.as_ref().map(|it| &it.kind) {
             match self.infra.cache.value(&infra::revoked_session(*session)).await {
                 Ok(0) => {}
-                Ok(_) => return None,
+                Ok(_) => return Ok(None),
                 // Without the cache a signed-out token lives on for the rest of its ten minutes;
                 // refusing everybody instead would make the cache a part that must not fail.
                 Err(error) => tracing::warn!(%error, "sign-outs cannot be checked"),
             }
         }
-        Some(caller)
+        Ok(caller)
     }
 
-    fn measure(&self, method: &str, code: Code, elapsed: Duration) {
-        let known = if code == Code::Unimplemented { "unknown" } else { method };
-        let labels = [label("method", known.to_owned()), label("code", format!("{code:?}"))];
+    fn measure(&self, method: &'static str, code: Code, elapsed: Duration) {
+        let labels = [label("method", method), label("code", format!("{code:?}"))];
         self.instruments.rpc.record(elapsed.as_secs_f64(), &labels);
     }
 }
@@ -118,6 +124,37 @@ pub(crate) fn unauthenticated() -> Status {
         &[],
         None,
     )
+}
+
+/// The method of a path, without the `usher.` that all of ours begin with. A path is a caller's word:
+/// it names a span or a metric only if there is such a method.
+fn method_of(path: &str) -> &'static str {
+    static METHODS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+        let descriptors = FileDescriptorSet::decode(api::DESCRIPTORS).unwrap_or_default();
+        let mut methods = HashMap::new();
+        for file in &descriptors.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                    let short = name.strip_prefix("usher.").unwrap_or(&name).to_owned();
+                    methods.insert(format!("/{name}"), &*short.leak());
+                }
+            }
+        }
+        methods
+    });
+    METHODS.get(path).copied().unwrap_or("other")
+}
+
+/// tonic answers INTERNAL to a message that it cannot decode; that is the caller's fault, and what is
+/// ours has words of its own.
+fn tell_malformed(response: Response) -> Response {
+    let is_internal = header(response.headers(), "grpc-status") == Some("13");
+    let is_ours = header(response.headers(), "grpc-message") == Some("internal%20error");
+    if is_internal && !is_ours {
+        return refuse(Status::invalid_argument("the message cannot be decoded"));
+    }
+    response
 }
 
 fn refuse(status: Status) -> Response {

@@ -3,11 +3,14 @@ use std::{
     time::Duration,
 };
 
-use api::identity::v1::{GetKeySetRequest, key_service_client::KeyServiceClient};
+use api::identity::v1::{
+    GetKeySetRequest, GetKeySetResponse, key_service_client::KeyServiceClient,
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use kernel::Clock;
 use tokio::{sync::Mutex, time::Instant};
+use tonic::Status;
 
 use crate::{
     Auth, Claims, Peers, VerifyingKey,
@@ -47,54 +50,59 @@ impl Keys {
     }
 
     /// The claims of a token if its signature, type, issuer, audience and times hold; the algorithm
-    /// is EdDSA, whatever the token says.
-    pub async fn verify(&self, token: &str, clock: &Clock) -> Option<Claims> {
-        // A token of ours has some 700 bytes: a megabyte of rubbish is not decoded.
-        if token.len() > 4_096 {
-            return None;
-        }
-        let header = jsonwebtoken::decode_header(token).ok()?;
-        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TOKEN_TYPE) {
-            return None;
-        }
-        let key = self.key(&header.kid?).await?;
+    /// is EdDSA, whatever the token says. An error means that nobody can tell now: no key is known
+    /// because the identity service does not answer.
+    pub async fn verify(&self, token: &str, clock: &Clock) -> Result<Option<Claims>, Status> {
+        let Some(key_id) = key_id(token) else { return Ok(None) };
+        let Some(key) = self.key(&key_id).await? else { return Ok(None) };
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[ISSUER]);
         // The library would ask the machine's clock; ours is injected.
         validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).ok()?.claims;
-        let now = clock.now().timestamp();
+        let Ok(decoded) = jsonwebtoken::decode::<Claims>(token, &key, &validation) else {
+            return Ok(None);
+        };
+        let (claims, now) = (decoded.claims, clock.now().timestamp());
         // Instances' clocks may differ by a little at the beginning, not at the end.
-        (now < claims.exp && claims.nbf <= now + 5).then_some(claims)
+        Ok((now < claims.exp && claims.nbf <= now + 5).then_some(claims))
     }
 
-    async fn key(&self, id: &str) -> Option<DecodingKey> {
+    async fn key(&self, id: &str) -> Result<Option<DecodingKey>, Status> {
         if let Some(key) = self.known(id) {
-            return Some(key);
+            return Ok(Some(key));
         }
-        let peers = self.0.source.as_ref()?;
+        let Some(peers) = self.0.source.as_ref() else { return Ok(None) };
         let mut fetched = self.0.fetched.lock().await;
         // Another call may have fetched it while this one waited.
         if let Some(key) = self.known(id) {
-            return Some(key);
+            return Ok(Some(key));
         }
-        if fetched.is_some_and(|at| at.elapsed() < FETCH_INTERVAL) {
-            return None;
-        }
-        let mut client = KeyServiceClient::new(peers.identity(Auth::Anonymous));
-        match client.get_key_set(GetKeySetRequest {}).await {
-            Ok(answer) => {
-                *fetched = Some(Instant::now());
-                let keys = answer.into_inner().keys.into_iter();
-                let keys = keys
-                    .map(|key| VerifyingKey { key_id: key.key_id, public_key: key.public_key })
-                    .collect::<Vec<_>>();
-                self.learn(&keys);
+        if fetched.is_none_or(|at| at.elapsed() >= FETCH_INTERVAL) {
+            let mut client = KeyServiceClient::new(peers.identity(Auth::Anonymous));
+            let answer = client.get_key_set(GetKeySetRequest {}).await;
+            *fetched = Some(Instant::now());
+            match answer {
+                Ok(answer) => self.learn_published(answer.into_inner()),
+                Err(status) => {
+                    tracing::warn!(code = ?status.code(), "the key set cannot be fetched");
+                }
             }
-            Err(status) => tracing::warn!(code = ?status.code(), "the key set cannot be fetched"),
         }
-        self.known(id)
+        if self.knows_none() {
+            return Err(crate::unavailable("no key is known that could verify a token"));
+        }
+        Ok(self.known(id))
+    }
+
+    fn learn_published(&self, answer: GetKeySetResponse) {
+        let keys = answer.keys.into_iter();
+        let keys = keys.map(|key| VerifyingKey { key_id: key.key_id, public_key: key.public_key });
+        self.learn(&keys.collect::<Vec<_>>());
+    }
+
+    fn knows_none(&self) -> bool {
+        self.0.known.read().is_ok_and(|known| known.is_empty())
     }
 
     fn known(&self, id: &str) -> Option<DecodingKey> {
@@ -111,4 +119,15 @@ impl Keys {
             *known = decoding.collect();
         }
     }
+}
+
+/// The key that a token names, if it has the form of one of ours.
+fn key_id(token: &str) -> Option<String> {
+    // A token of ours has some 700 bytes: a megabyte of rubbish is not decoded.
+    if token.len() > 4_096 {
+        return None;
+    }
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let is_ours = header.alg == Algorithm::EdDSA && header.typ.as_deref() == Some(TOKEN_TYPE);
+    header.kid.filter(|_| is_ours)
 }

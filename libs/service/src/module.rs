@@ -1,7 +1,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bus::{Handler, Message, Queue, Refusal};
-use db::Database;
+use db::{Database, DbErr};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tonic::service::Routes;
@@ -14,6 +14,9 @@ use crate::{
 
 /// A condition of readiness: `Err` says what is missing.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Something to be done every hour, such as forgetting what is over.
+pub type Chore = Arc<dyn Fn() -> BoxFuture<'static, Result<(), DbErr>> + Send + Sync>;
 
 /// A service, ready to be run: what `build(&Infra)` answers.
 pub struct Module {
@@ -31,6 +34,8 @@ pub struct Module {
     pub database: Option<Database>,
     /// What must hold before it is ready, beyond its database answering.
     pub ready: Vec<Check>,
+    /// What it does every hour, beyond pruning its inbox.
+    pub chores: Vec<Chore>,
 }
 
 impl Module {
@@ -44,6 +49,7 @@ impl Module {
             consumers: Vec::new(),
             database: None,
             ready: Vec::new(),
+            chores: Vec::new(),
         }
     }
 }

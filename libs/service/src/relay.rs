@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{Bus, Message, PublishError, Refusal, RetrySteps};
-use db::{Database, outbox};
-use kernel::Clock;
-use tokio::{sync::Semaphore, task::JoinSet};
+use db::{Database, DbErr, outbox};
+use kernel::{Clock, Uuid};
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::{self, Instruments, label};
+use crate::{
+    deadline,
+    telemetry::{self, Instruments, label},
+};
 
 /// What the relay works with.
 pub(crate) struct Relay {
@@ -21,47 +24,59 @@ pub(crate) struct Relay {
     pub instruments: Instruments,
 }
 
-/// How long a claimed event is invisible to other relays: longer than a publish may take.
-const LEASE: Duration = Duration::from_secs(60);
-/// How often the outbox is looked at when nobody woke the relay.
+/// How long a claimed event is invisible to other relays: longer than a publish may take, which in
+/// this process is the 45 s of a consumer.
+const LEASE: kernel::Duration = kernel::Duration::seconds(60);
+/// How often the outbox is looked at when nobody woke the relay, and how long the relay rests when
+/// the bus is away.
 const POLL: Duration = Duration::from_secs(1);
-/// Batches in flight at once: a slow consumer in this process holds up its own batch alone.
+/// Batches in flight at once.
 const BATCHES: usize = 8;
-/// The longest pause while the broker is away or nobody is bound.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the backlog is measured.
+const MEASURE: Duration = Duration::from_secs(15);
+/// What a question to the database may take, a broken connection included.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Relay {
     /// Relays until `stop`; then finishes the batches in flight.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let relay = Arc::new(self);
         relay.take_over().await;
+        let measuring = tokio::spawn(measure(relay.clone()));
         let permits = Arc::new(Semaphore::new(BATCHES));
         let mut batches = JoinSet::new();
         while !stop.is_cancelled() {
-            while batches.try_join_next().is_some() {}
-            let Ok(permit) = permits.clone().acquire_owned().await else { return };
+            let mut bus_is_away = false;
+            while let Some(done) = batches.try_join_next() {
+                bus_is_away |= done.unwrap_or(false);
+            }
+            if bus_is_away {
+                rest(&stop).await;
+            }
+            let Ok(permit) = permits.clone().acquire_owned().await else { break };
             match relay.claim().await {
                 Ok(rows) if rows.is_empty() => {
-                    relay.measure_backlog().await;
+                    drop(permit);
                     tokio::select! {
                         () = relay.database.committed().notified() => {}
-                        () = tokio::time::sleep(POLL) => {}
-                        () = stop.cancelled() => {}
+                        () = rest(&stop) => {}
                     }
                 }
                 Ok(rows) => {
                     let relay = relay.clone();
                     batches.spawn(async move {
-                        relay.publish(rows).await;
+                        let bus_is_away = relay.publish(rows).await;
                         drop(permit);
+                        bus_is_away
                     });
                 }
                 Err(error) => {
                     tracing::warn!(service = relay.service, %error, "the outbox cannot be read");
-                    tokio::time::sleep(POLL).await;
+                    rest(&stop).await;
                 }
             }
         }
+        measuring.abort();
         batches.join_all().await;
     }
 
@@ -75,51 +90,84 @@ impl Relay {
         }
     }
 
-    async fn claim(&self) -> Result<Vec<outbox::Model>, db::DbErr> {
-        let lease = kernel::Duration::from_std(LEASE).unwrap_or_default();
-        outbox::claim(&self.database, self.clock.now(), lease, self.window).await
+    async fn claim(&self) -> Result<Vec<outbox::Model>, DbErr> {
+        let window = match self.bus {
+            // A publish here waits for the consumer: one that is slow holds up its own event alone.
+            Bus::Memory(_) => 1,
+            Bus::RabbitMq(_) => self.window,
+        };
+        let claiming = outbox::claim(&self.database, self.clock.now(), LEASE, window);
+        bounded(claiming).await
     }
 
-    async fn publish(&self, rows: Vec<outbox::Model>) {
+    /// Publishes claimed events. Answers whether the bus is away.
+    async fn publish(&self, rows: Vec<outbox::Model>) -> bool {
         let messages = rows.iter().map(|row| self.message(row)).collect();
         let answers = self.bus.publish(messages).await;
-        let mut finished = Vec::with_capacity(rows.len());
+        let (mut finished, mut postponed) = (Vec::with_capacity(rows.len()), Vec::new());
+        let mut away = None;
         for (row, answer) in rows.iter().zip(answers) {
             let outcome = match answer {
                 Ok(()) => {
                     finished.push(row.id);
                     "confirmed"
                 }
-                Err(error) => self.keep(row, error).await,
+                Err(PublishError::Refused(refusal)) => self.refused(row, &refusal).await,
+                Err(error) => {
+                    postponed.push(row.id);
+                    let outcome = match &error {
+                        PublishError::Unroutable(_) => "returned",
+                        _ => "unconfirmed",
+                    };
+                    away = away.or(Some(error));
+                    outcome
+                }
             };
             let labels = [label("service", self.service), label("outcome", outcome)];
             self.instruments.published.add(1, &labels);
         }
-        // Should this fail, the lease lapses and the events go out again; inboxes know them.
-        if let Err(error) = outbox::finish(&self.database, &finished).await {
-            tracing::warn!(service = self.service, %error, "published events stay in the outbox");
+        // Should either fail, the lease lapses and the events go out again; inboxes know them.
+        self.note(bounded(outbox::finish(&self.database, &finished)).await);
+        if let Some(error) = &away {
+            let events = postponed.len();
+            tracing::warn!(service = self.service, events, %error, "events stay in the outbox");
+            self.note(self.postpone(&postponed).await);
         }
+        away.is_some() && finished.is_empty()
     }
 
-    /// Keeps an event that is not known to have arrived. Answers the outcome's word for metrics.
-    async fn keep(&self, row: &outbox::Model, error: PublishError) -> &'static str {
-        let attempt = u32::try_from(row.attempts).unwrap_or(1);
-        let (pause, outcome) = match &error {
-            PublishError::Unroutable(_) => (Some(growing_pause(attempt)), "returned"),
-            PublishError::Unavailable(_) => (Some(growing_pause(attempt)), "unconfirmed"),
-            PublishError::Refused(Refusal::Retry(_)) => (self.steps.after(attempt), "refused"),
-            PublishError::Refused(Refusal::Reject(_)) => (None, "rejected"),
+    async fn postpone(&self, ids: &[Uuid]) -> Result<(), DbErr> {
+        let pause = kernel::Duration::from_std(POLL).unwrap_or_default();
+        bounded(outbox::postpone(&self.database, ids, self.clock.now() + pause)).await
+    }
+
+    /// Keeps an event that a consumer in this process refused. Answers the outcome's word.
+    async fn refused(&self, row: &outbox::Model, refusal: &Refusal) -> &'static str {
+        let attempt = attempt_of(row);
+        let (pause, outcome) = match refusal {
+            Refusal::Retry(_) => (self.steps.after(attempt), "refused"),
+            Refusal::Reject(_) => (None, "rejected"),
         };
         tracing::warn!(service = self.service, event_id = %row.id, event = row.routing_key,
-            attempt, %error, "an event stays in the outbox");
-        let kept = match pause.and_then(|pause| kernel::Duration::from_std(pause).ok()) {
-            Some(pause) => outbox::postpone(&self.database, row.id, self.clock.now() + pause).await,
-            None => outbox::bury(&self.database, row.id, &error.to_string()).await,
-        };
-        if let Err(error) = kept {
-            tracing::warn!(service = self.service, %error, "the event's lease must lapse first");
-        }
+            attempt, %refusal, "an event stays in the outbox");
+        let pause = pause.and_then(|pause| kernel::Duration::from_std(pause).ok());
+        let why = refusal.to_string();
+        let kept = bounded(async {
+            match pause {
+                Some(pause) => {
+                    outbox::refuse(&self.database, row.id, self.clock.now() + pause).await
+                }
+                None => outbox::bury(&self.database, row.id, &why).await,
+            }
+        });
+        self.note(kept.await);
         outcome
+    }
+
+    fn note(&self, kept: Result<(), DbErr>) {
+        if let Err(error) = kept {
+            tracing::warn!(service = self.service, %error, "events' leases must lapse first");
+        }
     }
 
     fn message(&self, row: &outbox::Model) -> Message {
@@ -143,27 +191,40 @@ impl Relay {
             time: row.created_at,
             payload: row.payload.clone(),
             traceparent: traceparent.or_else(|| row.traceparent.clone()),
-            attempt: match self.bus {
-                // In this process the outbox counts the attempts; a broker's consumers do.
-                Bus::Memory(_) => u32::try_from(row.attempts).unwrap_or(1),
-                Bus::RabbitMq(_) => 1,
-            },
+            // In this process the outbox counts the attempts; with a broker its consumers do, and
+            // there no row has been refused.
+            attempt: attempt_of(row),
         }
-    }
-
-    async fn measure_backlog(&self) {
-        let Ok(backlog) = outbox::backlog(&self.database).await else { return };
-        let labels = [label("service", self.service)];
-        let age = backlog.oldest.map_or(0.0, |oldest| {
-            (self.clock.now() - oldest).to_std().unwrap_or_default().as_secs_f64()
-        });
-        self.instruments.outbox_waiting.record(backlog.waiting, &labels);
-        self.instruments.outbox_dead.record(backlog.dead, &labels);
-        self.instruments.outbox_oldest.record(age, &labels);
     }
 }
 
-fn growing_pause(attempt: u32) -> Duration {
-    let doubled = Duration::from_millis(250) * 2u32.saturating_pow(attempt.min(16));
-    doubled.min(LONGEST_PAUSE)
+fn attempt_of(row: &outbox::Model) -> u32 {
+    u32::try_from(row.attempts).unwrap_or(0) + 1
+}
+
+async fn rest(stop: &CancellationToken) {
+    tokio::select! {
+        () = sleep(POLL) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn bounded<T>(question: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    let late = || Err(DbErr::Custom("the database did not answer within 15 s".to_owned()));
+    deadline::within(PATIENCE, question).await.unwrap_or_else(late)
+}
+
+async fn measure(relay: Arc<Relay>) {
+    loop {
+        if let Ok(backlog) = bounded(outbox::backlog(&relay.database)).await {
+            let labels = [label("service", relay.service)];
+            let age = backlog.oldest.map_or(0.0, |oldest| {
+                (relay.clock.now() - oldest).to_std().unwrap_or_default().as_secs_f64()
+            });
+            relay.instruments.outbox_waiting.record(backlog.waiting, &labels);
+            relay.instruments.outbox_dead.record(backlog.dead, &labels);
+            relay.instruments.outbox_oldest.record(age, &labels);
+        }
+        sleep(MEASURE).await;
+    }
 }

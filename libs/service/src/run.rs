@@ -4,25 +4,37 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::middleware;
+use db::Database;
+use kernel::Clock;
 use prometheus::Registry;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 
 use crate::{
-    Check, Infra, Module,
+    Check, Chore, Infra, Module,
     boundary::{self, Boundary},
     http,
+    incoming::incoming,
     management::{self, Readiness},
     relay::Relay,
     telemetry::Instruments,
 };
 
-/// How long what is in flight may take after the signal to stop.
-const GRACE: Duration = Duration::from_secs(8);
+/// How long what is in flight may take after the signal to stop: first what comes from outside and
+/// what calls the services, then the services themselves, which the former may need to finish.
+const GRACE_EDGES: Duration = Duration::from_millis(5_500);
+const GRACE_SERVICES: Duration = Duration::from_secs(2);
+/// How long closing the databases may take.
+const GRACE_DATABASES: Duration = Duration::from_millis(500);
+/// A connection is asked to end after this time, and cut off after the grace: it also ends those that
+/// never finished their handshake, and streams that are only watched.
+const CONNECTION_AGE: Duration = Duration::from_secs(1_800);
+const CONNECTION_GRACE: Duration = Duration::from_secs(60);
+/// How often chores are done, and how long handled events are remembered: longer than retries bring
+/// one back.
+const CHORES: Duration = Duration::from_secs(3_600);
+const REMEMBERED: kernel::Duration = kernel::Duration::days(7);
 
 /// The sockets, opened before anything starts, so that an address in use is an early error.
 pub struct Listeners {
@@ -68,33 +80,34 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let readiness = Readiness::new(modules.iter().flat_map(checks).collect());
     let databases: Vec<_> = modules.iter().filter_map(|module| module.database.clone()).collect();
-    let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let (mut edges, mut services) = (JoinSet::new(), JoinSet::new());
+    let stop_services = CancellationToken::new();
     let mut relays = Vec::new();
 
     for module in modules {
-        let Module { name, grpc, public, http, consumers, database, .. } = module;
+        let Module { name, grpc, public, http, consumers, database, chores, .. } = module;
         if let Some(routes) = grpc {
             let listener = take(&mut listeners, name)?;
             let boundary =
                 Boundary { infra: infra.clone(), public, instruments: Instruments::new() };
-            tasks.spawn(serve_grpc(routes, boundary, readiness.clone(), listener, stop.clone()));
+            let (readiness, stop) = (readiness.clone(), stop_services.clone());
+            services.spawn(serve_grpc(routes, boundary, readiness, listener, stop));
         }
         if let Some(router) = http {
             let listener = take(&mut listeners, name)?;
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                http::serve(router, listener, stop).await;
-                Ok(())
-            });
+            edges.spawn(http::serve(router, listener, stop.clone()));
         }
         for consumer in consumers {
-            let consuming = infra.bus.consume(consumer.queue, consumer.handler(), stop.clone());
-            tasks.spawn(async move {
-                consuming.await;
-                Ok(())
-            });
+            edges.spawn(infra.bus.consume(consumer.queue, consumer.handler(), stop.clone()));
         }
         if let Some(database) = database {
+            edges.spawn(do_chores(
+                name,
+                database.clone(),
+                infra.clock.clone(),
+                chores,
+                stop.clone(),
+            ));
             relays.push(Relay {
                 service: name,
                 database,
@@ -108,37 +121,57 @@ pub async fn run(
     }
     // Only now: within one process every queue is bound by now.
     for relay in relays {
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            relay.run(stop).await;
-            Ok(())
-        });
+        edges.spawn(relay.run(stop.clone()));
     }
     // The management port answers until the very end.
     let management = management::router(readiness.clone(), registry);
     let management =
         tokio::spawn(http::serve(management, listeners.management, CancellationToken::new()));
 
-    let mut outcome = Ok(());
-    tokio::select! {
-        () = stop.cancelled() => {}
-        // Nothing ends by itself: whatever does takes the process with it.
-        Some(ended) = tasks.join_next() => {
-            outcome = ended.map_err(anyhow::Error::from).and_then(|ended| ended);
-            stop.cancel();
-        }
-    }
+    // Nothing ends by itself: whatever does takes the process with it.
+    let outcome = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        Some(ended) = edges.join_next() => ended.map_err(anyhow::Error::from),
+        Some(ended) = services.join_next() => ended.map_err(anyhow::Error::from).and_then(|it| it),
+    };
+    stop.cancel();
     readiness.stop();
-    let finishing = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, finishing).await.is_err() {
-        tracing::warn!("some work was cut off after {} s", GRACE.as_secs());
-    }
-    tasks.abort_all();
-    for database in databases {
-        let _ = tokio::time::timeout(Duration::from_secs(1), database.close()).await;
-    }
+    finish("edges", &mut edges, GRACE_EDGES).await;
+    stop_services.cancel();
+    finish("services", &mut services, GRACE_SERVICES).await;
+    let closing = futures::future::join_all(databases.iter().map(Database::close));
+    let _ = tokio::time::timeout(GRACE_DATABASES, closing).await;
     management.abort();
     outcome
+}
+
+async fn finish<T: 'static>(what: &str, tasks: &mut JoinSet<T>, grace: Duration) {
+    let finishing = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, finishing).await.is_err() {
+        tracing::warn!(what, "some work was cut off after {} ms", grace.as_millis());
+        tasks.abort_all();
+    }
+}
+
+/// Forgets what is over, every hour. Several instances may do so at once.
+async fn do_chores(
+    service: &'static str,
+    database: Database,
+    clock: Clock,
+    chores: Vec<Chore>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let pruned = db::inbox::prune(&database, clock.now() - REMEMBERED).await;
+        let mut done = vec![pruned];
+        for chore in &chores {
+            done.push(chore().await);
+        }
+        for error in done.into_iter().filter_map(Result::err) {
+            tracing::warn!(service, %error, "a chore was not done");
+        }
+        let _ = tokio::time::timeout(CHORES, stop.cancelled()).await;
+    }
 }
 
 fn take(listeners: &mut Listeners, name: &str) -> anyhow::Result<TcpListener> {
@@ -181,14 +214,15 @@ async fn serve_grpc(
         // A panic is answered, not a connection that breaks.
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked));
     let reporting = tokio::spawn(report_health(reporter, readiness));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = Server::builder()
         .max_concurrent_streams(settings.concurrent_streams)
         .http2_max_header_list_size(16 * 1024)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .max_connection_age(CONNECTION_AGE)
+        .max_connection_age_grace(CONNECTION_GRACE)
         .add_routes(Routes::from(guarded))
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned())
         .await;
     reporting.abort();
     Ok(served?)

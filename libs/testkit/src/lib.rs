@@ -12,7 +12,7 @@ pub use wait::eventually;
 
 /// Writes each test twice: on SQLite and on PostgreSQL. Each has two threads, so that calls race.
 ///
-/// ```ignore
+/// ```text
 /// testkit::on_both_databases!(a_fact, another_fact);
 /// async fn a_fact(bench: testkit::Bench) { … }
 /// ```

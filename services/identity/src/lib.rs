@@ -78,6 +78,11 @@ pub async fn build(infra: &Infra) -> anyhow::Result<(Module, Owner)> {
     service_accounts::seed::seed(&identity, &infra.settings.service_secrets).await?;
     let owner = owner::create::create(&identity, &infra.settings).await?;
     let mut module = Module::new(NAME);
+    let (sessions, clock) = (database.clone(), identity.clock.clone());
+    module.chores = vec![Arc::new(move || {
+        let (sessions, now) = (sessions.clone(), clock.now());
+        Box::pin(async move { entity::session::prune(&sessions, now).await })
+    })];
     module.grpc = Some(grpc::routes(identity, infra.settings.message_bytes));
     module.public = PUBLIC;
     module.database = Some(database);

@@ -42,7 +42,7 @@ pub struct Prepared {
     sockets: [TcpListener; 5],
 }
 
-/// An all-in-one that is ready.
+/// An all-in-one that has been started.
 pub struct Running {
     /// Where it listens.
     pub addresses: Addresses,
@@ -61,7 +61,7 @@ pub async fn prepare(
     mut addresses: Addresses,
     mut raw: RawSettings,
 ) -> anyhow::Result<Prepared> {
-    std::fs::create_dir_all(data_dir).with_context(|| data_dir.display().to_string())?;
+    create_private(data_dir).with_context(|| data_dir.display().to_string())?;
     let [identity, organisation, notification] = addresses.grpc;
     let wanted = [addresses.http, identity, organisation, notification, addresses.management];
     let mut sockets = Vec::with_capacity(wanted.len());
@@ -95,7 +95,7 @@ pub async fn prepare(
     Ok(Prepared { settings, addresses, sockets })
 }
 
-/// Migrates, builds and runs every service; answers when all are ready.
+/// Migrates, builds and runs every service; [`Running::ready`] tells when all are ready.
 pub async fn start(
     prepared: Prepared,
     clock: Clock,
@@ -127,13 +127,12 @@ pub async fn start(
         management,
     };
     let done = tokio::spawn(service::run(infra, modules, listeners, registry, stop.clone()));
-    let running = Running { addresses, owner, stop, done };
-    running.wait_until_ready().await?;
-    Ok(running)
+    Ok(Running { addresses, owner, stop, done })
 }
 
 impl Running {
-    async fn wait_until_ready(&self) -> anyhow::Result<()> {
+    /// Waits until every service is ready.
+    pub async fn ready(&self) -> anyhow::Result<()> {
         let url = format!("http://{}/readyz", reachable(self.addresses.management));
         let begun = Instant::now();
         let mut last = String::new();
@@ -171,6 +170,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     address
+}
+
+/// The folder holds mails with live links: it is its owner's alone.
+fn create_private(data_dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
 /// The folder's secret, made at the first start and readable by its owner alone.

@@ -29,6 +29,7 @@ pub async fn demo() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let steps = RetrySteps::default();
     let running = all_in_one::start(prepared, Clock::System, steps, Registry::new(), stop).await?;
+    running.ready().await?;
     told.step("Usher starts, every service in this process", &running.url());
     let story = Story { running: &running, http: reqwest::Client::new() };
     let outcome = story.tell(&mut told).await;

@@ -28,10 +28,25 @@ pub async fn up(
     let steps = bus::RetrySteps::default();
     let running =
         all_in_one::start(prepared, Clock::System, steps, telemetry.registry(), stop).await?;
+    introduce(&running);
+    running.ready().await?;
     welcome(&running, data_dir, begun);
     let outcome = running.join().await;
     telemetry.stop();
     outcome
+}
+
+/// First of all, because a generated password is shown once, whatever happens next.
+fn introduce(running: &Running) {
+    println!("  Sign in as       {}", running.owner.email);
+    match &running.owner.generated_password {
+        Some(password) => {
+            println!("  Password         {}", password.expose_secret());
+            println!("                   (generated now and shown this once)");
+        }
+        None => println!("  Password         the one given at the first start"),
+    }
+    println!();
 }
 
 fn welcome(running: &Running, data_dir: &Path, begun: Instant) {
@@ -50,15 +65,6 @@ fn welcome(running: &Running, data_dir: &Path, begun: Instant) {
         "  gRPC             {identity} identity, {organisation} organisation, {notification} notification"
     );
     println!("  Management       http://{management}/readyz and /metrics");
-    println!();
-    println!("  Sign in as       {}", running.owner.email);
-    match &running.owner.generated_password {
-        Some(password) => {
-            println!("  Password         {}", password.expose_secret());
-            println!("                   (generated now and shown this once)");
-        }
-        None => println!("  Password         the one given at the first start"),
-    }
     println!();
     println!("Stop with Ctrl-C.");
 }

@@ -70,6 +70,7 @@ impl Platform {
             stop.clone(),
         );
         let running = running.await.expect("the platform starts");
+        running.ready().await.expect("the platform is ready");
         Self {
             http: running.url(),
             sink: None,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use lapin::{
-    BasicProperties, Channel,
+    BasicProperties,
     message::Delivery,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
@@ -11,7 +11,7 @@ use lapin::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, RabbitMq, label, publish, topology};
+use super::{Link, PATIENCE, RabbitMq, label, publish, topology};
 use crate::{Handler, Message, Queue, Refusal};
 
 impl RabbitMq {
@@ -60,7 +60,7 @@ impl RabbitMq {
         // message comes again.
         let handling = deliveries.for_each_concurrent(usize::from(queue.concurrency), async |it| {
             let outcome = match it {
-                Ok(delivery) => self.handle(channel, queue, handler, delivery).await,
+                Ok(delivery) => self.handle(&link, queue, handler, delivery).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = outcome {
@@ -85,22 +85,22 @@ impl RabbitMq {
 
     async fn handle(
         &self,
-        channel: &Channel,
+        link: &Link,
         queue: &Queue,
         handler: &Handler,
         delivery: Delivery,
     ) -> lapin::Result<()> {
         let Delivery { properties, data, acker, .. } = delivery;
-        let Some(message) = publish::read(&properties, data.clone()) else {
-            set_aside(channel, queue, properties, &data).await?;
-            return acker.ack(BasicAckOptions::default()).await.map(|_| ());
+        let kept = match publish::read(&properties, data.clone()) {
+            None => set_aside(link, queue, properties, &data).await,
+            Some(message) => match handler(message.clone()).await {
+                Ok(()) => Ok(()),
+                Err(refusal) => self.keep_for_later(link, queue, message, refusal).await,
+            },
         };
-        if let Err(refusal) = handler(message.clone()).await {
-            let kept = self.keep_for_later(channel, queue, message, refusal).await;
-            if let Err(error) = kept {
-                let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
-                return Err(error);
-            }
+        if let Err(error) = kept {
+            let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
+            return Err(error);
         }
         acker.ack(BasicAckOptions::default()).await.map(|_| ())
     }
@@ -108,7 +108,7 @@ impl RabbitMq {
     /// Moves a refused message to the delay queue of its next step, or to the dead letters.
     async fn keep_for_later(
         &self,
-        channel: &Channel,
+        link: &Link,
         queue: &Queue,
         message: Message,
         refusal: Refusal,
@@ -123,14 +123,15 @@ impl RabbitMq {
         };
         tracing::warn!(queue = queue.name, message = label(&message), %refusal, %target, "refused");
         let next = Message { attempt: message.attempt + 1, ..message };
-        let confirm = publish::send(channel, "", &target, &next, why.as_deref()).await?.await?;
-        confirmed(confirm)
+        let _turn = link.turn.lock().await;
+        let sent = publish::send(&link.channel, "", &target, &next, why.as_deref()).await?;
+        confirmed(sent.await?)
     }
 }
 
 /// Keeps a message that is not one of ours as it is, with the dead letters.
 async fn set_aside(
-    channel: &Channel,
+    link: &Link,
     queue: &Queue,
     properties: BasicProperties,
     payload: &[u8],
@@ -138,9 +139,9 @@ async fn set_aside(
     tracing::error!(queue = queue.name, "a message without our headers was set aside");
     let target = topology::dead_letters(queue.name);
     let options = lapin::options::BasicPublishOptions { mandatory: true, ..Default::default() };
-    let confirm =
-        channel.basic_publish("".into(), target.into(), options, payload, properties).await?;
-    confirmed(confirm.await?)
+    let _turn = link.turn.lock().await;
+    let sent = link.channel.basic_publish("".into(), target.into(), options, payload, properties);
+    confirmed(sent.await?.await?)
 }
 
 fn confirmed(confirmation: lapin::Confirmation) -> lapin::Result<()> {

@@ -24,12 +24,15 @@ impl RabbitMq {
             Ok(link) => link.channel.clone(),
             Err(error) => return batch.iter().map(|_| Err(unavailable(&error))).collect(),
         };
-        let mut sent = Vec::with_capacity(batch.len());
-        for message in &batch {
-            sent.push(send(&channel, EXCHANGE, &message.routing_key, message, None).await);
-        }
-        let confirming = join_all(sent.into_iter().map(async |confirm| confirm?.await));
-        let Ok(confirmations) = timeout(PATIENCE, confirming).await else {
+        // The broker may stop reading as well as stop confirming: both are bounded.
+        let publishing = async {
+            let mut sent = Vec::with_capacity(batch.len());
+            for message in &batch {
+                sent.push(send(&channel, EXCHANGE, &message.routing_key, message, None).await);
+            }
+            join_all(sent.into_iter().map(async |confirm| confirm?.await)).await
+        };
+        let Ok(confirmations) = timeout(PATIENCE, publishing).await else {
             *link = None;
             let late = || PublishError::Unavailable("no confirm within 10 s".to_owned());
             return batch.iter().map(|_| Err(late())).collect();

@@ -36,6 +36,11 @@ pub(super) fn parse_origin(text: &str) -> Result<String, ()> {
     if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
 }
 
+/// A peer: TLS between services is the platform's business (a mesh), so plain HTTP alone.
+pub(super) fn parse_peer(text: &str) -> Result<String, ()> {
+    parse_origin(text).ok().filter(|url| url.starts_with("http://")).ok_or(())
+}
+
 pub(super) fn parse_secret(text: &str) -> Result<SecretString, ()> {
     if text.len() < 32 { Err(()) } else { Ok(SecretString::from(text)) }
 }

@@ -67,8 +67,7 @@ impl RawSettings {
             let Some(name) = variable.strip_prefix("USHER_").map(str::to_lowercase) else {
                 continue;
             };
-            // The tests' own variables.
-            if name.starts_with("test_") {
+            if is_not_a_setting(&name) {
                 continue;
             }
             let file_of = name.strip_suffix("_file").filter(|name| {
@@ -83,4 +82,15 @@ impl RawSettings {
             }
         }
     }
+}
+
+/// What else begins with `USHER_`: the file's own name, what tests are told, and what Kubernetes says
+/// of a service that is called usher-something.
+fn is_not_a_setting(name: &str) -> bool {
+    name == "config"
+        || name.starts_with("test_")
+        || name.ends_with("_service_host")
+        || name.contains("_service_port")
+        || name.ends_with("_port")
+        || name.contains("_port_")
 }

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use kernel::EmailAddress;
 use secrecy::SecretString;
 
-use super::{RawSettings, Role, SETTINGS, Setting, parse_origin, parse_secret};
+use super::{RawSettings, Role, SETTINGS, Setting, parse_peer, parse_secret};
 
 /// Reads settings for one role, and collects what is wrong.
 pub(super) struct Reader<'a> {
@@ -83,7 +83,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn peer(&mut self, name: &str, role: Role) -> String {
-        self.read(name, parse_origin, format!("http://127.0.0.1:{}", role.default_ports().0))
+        self.read(name, parse_peer, format!("http://127.0.0.1:{}", role.default_ports().0))
     }
 
     pub(super) fn number<T: FromStr + TryFrom<u64> + Default>(

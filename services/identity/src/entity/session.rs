@@ -1,4 +1,4 @@
-use db::Transaction;
+use db::{Database, Transaction};
 use kernel::{Clock, Duration, Time};
 use sea_orm::{IntoActiveModel as _, entity::prelude::*, sea_query::Expr};
 
@@ -48,5 +48,11 @@ pub(crate) async fn end(tx: &Transaction, session: Uuid, now: Time) -> Result<()
         .filter(Column::RevokedAt.is_null())
         .exec(&**tx)
         .await?;
+    Ok(())
+}
+
+/// Forgets sessions whose time was over at `until`; ended ones run out like all others.
+pub(crate) async fn prune(database: &Database, until: Time) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::ExpiresAt.lt(until)).exec(database.read()).await?;
     Ok(())
 }

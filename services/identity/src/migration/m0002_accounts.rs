@@ -77,6 +77,16 @@ impl MigrationTrait for Accounts {
                     .to_owned(),
             )
             .await?;
+        // What is over is forgotten every hour.
+        manager
+            .create_index(
+                Index::create()
+                    .name("sessions_expires_at")
+                    .table("sessions")
+                    .col(Session::ExpiresAt)
+                    .to_owned(),
+            )
+            .await?;
         manager
             .create_table(
                 Table::create()

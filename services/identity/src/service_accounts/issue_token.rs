@@ -2,7 +2,7 @@ use api::identity::v1::{IssueServiceTokenRequest, IssueServiceTokenResponse};
 use service::{Claims, LIFETIME_SECONDS};
 
 use super::hash;
-use crate::{Identity, entity::service_account, error::Error};
+use crate::{Identity, domain::scope, entity::service_account, error::Error};
 
 /// Trades a service account's name and secret for an access token. An unknown name and a wrong
 /// secret answer alike.
@@ -11,6 +11,7 @@ pub(crate) async fn issue_token(
     request: IssueServiceTokenRequest,
 ) -> Result<IssueServiceTokenResponse, Error> {
     let IssueServiceTokenRequest { name, secret } = request;
+    let name = scope::parse_account_name(&name).map_err(|_| Error::CredentialsInvalid)?;
     let account = service_account::of_name(&name).one(identity.database.read()).await?;
     // Hashes of 256 random bits are compared: what their timing tells is of no use.
     let account = account.filter(|account| account.secret_hash == hash(&secret));

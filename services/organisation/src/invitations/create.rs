@@ -59,13 +59,14 @@ pub(crate) async fn create(
         id: service.clock.new_id(),
         organisation_id: organisation,
         email: email.into(),
-        display_name: if name.is_empty() { invitee.display_name } else { name },
+        // As it was given: what the account is called is not for whoever guesses its address.
+        display_name: name,
         roles: roles.to_string(),
         state: invitation::State::Pending,
         locale: locale.into(),
         inviter_id: caller.subject,
         inviter_kind: giver(caller).into(),
-        invitee_id: invitee.id,
+        invitee_id: invitee,
         issue: 1,
         expires_at: now + service.link_life,
         created_at: now,
@@ -73,7 +74,7 @@ pub(crate) async fn create(
         deleted_at: None,
     };
     let tx = service.database.begin().await?;
-    refuse_member(&tx, invitee.id, organisation, &roles).await?;
+    refuse_member(&tx, invitee, organisation, &roles).await?;
     insert(&tx, &offered).await?;
     // The mail names the inviter.
     person::remember_caller(&*tx, caller).await?;
@@ -88,17 +89,12 @@ pub(crate) async fn create(
     Ok(CreateInvitationResponse { invitation: Some(offered.seen_at(now)) })
 }
 
-struct Invitee {
-    id: Uuid,
-    display_name: String,
-}
-
 /// The invitee's account, from the identity service; made there if there is none.
 async fn account_of(
     service: &Organisations,
     email: &EmailAddress,
     name: &str,
-) -> Result<Invitee, Error> {
+) -> Result<Uuid, Error> {
     let peer = |status| Error::Peer(Box::new(status));
     let auth = service.peers.own().await.map_err(peer)?;
     let mut client = UserServiceClient::new(service.peers.identity(auth));
@@ -107,10 +103,9 @@ async fn account_of(
     let answer = client.create_invited_user(request).await.map_err(peer)?.into_inner();
     let user: User = answer.user.unwrap_or_default();
     match user.status() {
-        UserStatus::Invited | UserStatus::Active => Ok(Invitee {
-            id: parse_id(&user.id).map_err(|error| Error::Internal(error.to_string()))?,
-            display_name: user.display_name,
-        }),
+        UserStatus::Invited | UserStatus::Active => {
+            parse_id(&user.id).map_err(|error| Error::Internal(error.to_string()))
+        }
         UserStatus::Suspended | UserStatus::Disposed => Err(Error::AccountUnusable),
         UserStatus::Unspecified => Err(Error::Internal("a user without a status".to_owned())),
     }
