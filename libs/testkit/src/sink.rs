@@ -8,6 +8,7 @@ use mail_parser::MessageParser;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -18,6 +19,7 @@ use crate::eventually;
 pub struct SmtpSink {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    released: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
@@ -47,6 +49,8 @@ pub enum Reply {
     Refuse,
     /// A line of the test's own, without its end; the mail is taken if it begins with `2`.
     Line(&'static str),
+    /// `250 taken`, but only when [`SmtpSink::release`] is called.
+    Hold,
 }
 
 impl SmtpSink {
@@ -60,13 +64,14 @@ impl SmtpSink {
         let listener = TcpListener::bind(address).await.expect("a port for the mail server");
         let address = listener.local_addr().expect("its address");
         let state = Arc::<Mutex<State>>::default();
-        let shared = state.clone();
+        let released = Arc::<Notify>::default();
+        let (shared, release) = (state.clone(), released.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
+                tokio::spawn(serve(stream, shared.clone(), release.clone()));
             }
         });
-        Self { address, state, accepting }
+        Self { address, state, released, accepting }
     }
 
     /// Where it listens.
@@ -77,6 +82,11 @@ impl SmtpSink {
     /// Answers the next mails so, in this order; those after them are taken.
     pub fn reply(&self, replies: &[Reply]) {
         self.lock().replies.extend(replies);
+    }
+
+    /// Lets a held mail go on.
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 
     /// All that has been taken.
@@ -144,7 +154,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    state: Arc<Mutex<State>>,
+    released: Arc<Notify>,
+) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     write.write_all(b"220 sink.example ESMTP\r\n").await?;
@@ -158,7 +172,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<(
         let command = String::from_utf8_lossy(&line).into_owned();
         lock(&state).commands.push(command.clone());
         let verb = command.get(..4).unwrap_or_default().to_uppercase();
-        let answer = match verb.as_str() {
+        let said = match verb.as_str() {
             "EHLO" => "250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8",
             "RCPT" => {
                 recipient = address_in(&command);
@@ -167,7 +181,12 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<(
             "DATA" => {
                 write.write_all(b"354 go on\r\n").await?;
                 let raw = read_data(&mut lines).await?;
-                keep(&state, Mail { recipient: recipient.clone(), raw })
+                let mail = Mail { recipient: recipient.clone(), raw };
+                let reply = offer(&state, mail.clone());
+                if matches!(reply, Some(Reply::Hold)) {
+                    released.notified().await;
+                }
+                answer(&state, mail, reply)
             }
             "QUIT" => {
                 write.write_all(b"221 bye\r\n").await?;
@@ -176,21 +195,25 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<(
             "HELO" | "MAIL" | "RSET" | "NOOP" => "250 ok",
             _ => "500 what?",
         };
-        write.write_all(format!("{answer}\r\n").as_bytes()).await?;
+        write.write_all(format!("{said}\r\n").as_bytes()).await?;
     }
 }
 
-fn keep(state: &Mutex<State>, mail: Mail) -> &'static str {
+fn offer(state: &Mutex<State>, mail: Mail) -> Option<Reply> {
     let mut state = lock(state);
-    let answer = match state.replies.pop_front() {
-        None => "250 taken",
+    state.offered.push(mail);
+    state.replies.pop_front()
+}
+
+fn answer(state: &Mutex<State>, mail: Mail, reply: Option<Reply>) -> &'static str {
+    let answer = match reply {
+        None | Some(Reply::Hold) => "250 taken",
         Some(Reply::Delay) => "451 later",
         Some(Reply::Refuse) => "550 never",
         Some(Reply::Line(line)) => line,
     };
-    state.offered.push(mail.clone());
     if answer.starts_with('2') {
-        state.taken.push(mail);
+        lock(state).taken.push(mail);
     }
     answer
 }

@@ -1,14 +1,25 @@
 //! The command `usher`, as an operator and a newcomer meet it.
 
+use std::path::Path;
+
+use api::notification::v1::{
+    DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
+};
 use serde_json::json;
 use stories::{Client, Process};
-use testkit::eventually;
+use testkit::{Reply, SmtpSink, eventually, with_token};
+use tonic::transport::Endpoint;
 
 /// Starts `usher up` on a folder and waits until it is ready; the process and the gateway's URL.
-async fn up(folder: &std::path::Path, name: &str) -> (Process, String) {
+async fn up(folder: &Path, name: &str) -> (Process, String) {
+    up_with(folder, name, &[]).await
+}
+
+/// The same with settings.
+async fn up_with(folder: &Path, name: &str, settings: &[(&str, &str)]) -> (Process, String) {
     let arguments = ["up", "--data-dir", "data", "--http", "127.0.0.1:0", "--grpc-port", "0"];
     let arguments = [&arguments[..], &["--management", "127.0.0.1:0"]].concat();
-    let process = Process::start(folder, name, &arguments, &[]);
+    let process = Process::start(folder, name, &arguments, settings);
     let url = eventually("usher up is ready", async || {
         let printed = process.stdout();
         printed.contains("Stop with Ctrl-C").then(|| word_after(&printed, "Pages and REST"))
@@ -60,6 +71,42 @@ async fn sigterm_ends_up_well_and_within_ten_seconds() {
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
 
+/// The mail is with the mail server, which has not answered yet, when SIGTERM comes: the mailer
+/// waits for the answer, and the notification service is still there to record it.
+#[tokio::test]
+async fn a_mail_in_flight_at_sigterm_is_sent_and_recorded_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = SmtpSink::start().await;
+    sink.reply(&[Reply::Hold]);
+    let smtp = format!("smtp://{}", sink.address());
+    let settings = [("USHER_SMTP_URL", smtp.as_str()), ("USHER_LOG_FILTER", "info")];
+    let (mut first, url) = up_with(folder.path(), "first", &settings).await;
+    let email = word_after(&first.stdout(), "Sign in as");
+    let password = word_after(&first.stdout(), "Password");
+    let owner = Client::anonymous(&url).sign_in(&email, &password).await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    eventually("the mail is in flight", async || (sink.offered().len() == 1).then_some(())).await;
+    first.terminate();
+    eventually("it is stopping", async || first.stderr().contains("stopping").then_some(())).await;
+    sink.release();
+    assert!(first.exit().await.success(), "{}", first.stderr());
+
+    let (second, url) = up_with(folder.path(), "second", &settings).await;
+    let owner = Client::anonymous(&url).sign_in(&email, &password).await;
+    let printed = second.stdout();
+    let before = printed.split_once(" notification").expect("its address").0;
+    let address = before.rsplit(' ').next().expect("its address");
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    let mut deliveries = DeliveryServiceClient::new(endpoint.connect_lazy());
+    let request = ListDeliveriesRequest { organisation_id: root, ..Default::default() };
+    let answer = deliveries.list_deliveries(with_token(owner.token(), request)).await;
+    let answer = answer.expect("an answer").into_inner().deliveries;
+    let recorded: Vec<_> = answer.iter().map(|it| (it.state(), it.attempts)).collect();
+    assert_eq!(recorded, [(DeliveryState::Sent, 1)]);
+    assert_eq!(sink.mails().len(), 1);
+}
+
 #[tokio::test]
 async fn demo_tells_the_story_and_exits_well() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -105,16 +152,9 @@ async fn serve_refuses_tables_that_are_not_up_to_date() {
 #[tokio::test]
 async fn no_secret_is_in_the_logs() {
     let folder = tempfile::tempdir().expect("a folder");
-    let arguments = ["up", "--data-dir", "data", "--http", "127.0.0.1:0", "--grpc-port", "0"];
-    let arguments = [&arguments[..], &["--management", "127.0.0.1:0"]].concat();
     let verbose = [("USHER_LOG_FILTER", "trace,h2=info,hyper=info,hyper_util=info")];
-    let process = Process::start(folder.path(), "up", &arguments, &verbose);
-    eventually("usher up is ready", async || {
-        process.stdout().contains("Stop with Ctrl-C").then_some(())
-    })
-    .await;
+    let (process, url) = up_with(folder.path(), "up", &verbose).await;
     let printed = process.stdout();
-    let url = word_after(&printed, "Pages and REST");
     let (email, password) = (word_after(&printed, "Sign in as"), word_after(&printed, "Password"));
     let visitor = Client::anonymous(&url);
     let tokens = visitor.try_sign_in(&email, &password).await.expect(201);

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use stories::Platform;
+use testkit::eventually;
 use tonic::{
     Code, Request, Status,
     client::Grpc,
@@ -90,6 +91,38 @@ async fn malformed_frames_and_ids_are_typed_errors() {
         let refused = call(&platform, &method, huge.clone(), Some(owner.token())).await;
         let code = refused.expect_err(&name(&method)).code();
         assert_eq!(code, Code::OutOfRange, "{}", name(&method));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_service_tells_its_health_and_its_schema() {
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    };
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest,
+    };
+    let platform = Platform::on_sqlite().await;
+    for channel in [platform.identity(), platform.organisation(), platform.notification()] {
+        // It follows readiness within a second.
+        eventually("it is serving", async || {
+            let asking = HealthCheckRequest { service: String::new() };
+            let health = HealthClient::new(channel.clone()).check(asking).await;
+            let status = health.expect("an answer").into_inner().status();
+            (status == ServingStatus::Serving).then_some(())
+        })
+        .await;
+
+        let asking = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut client = ServerReflectionClient::new(channel);
+        let answers = client.server_reflection_info(tokio_stream::iter([asking])).await;
+        let answer = answers.expect("an answer").into_inner().message().await.expect("an answer");
+        let answer = format!("{answer:?}");
+        assert!(answer.contains("usher.organisation.v1.InvitationService"), "{answer}");
     }
 }
 
