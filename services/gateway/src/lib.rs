@@ -47,7 +47,7 @@ pub fn build(infra: &Infra) -> anyhow::Result<Module> {
         .merge(pages::routes())
         .with_state(gateway);
     if let Some(Mail::Mailbox(mailbox)) = &infra.mail {
-        routes = routes.merge(mailbox::routes(mailbox.clone()));
+        routes = routes.merge(mailbox::routes(mailbox.clone(), &infra.settings.public_url));
     }
     let routes =
         routes.fallback(fallback::unknown_path).method_not_allowed_fallback(fallback::wrong_method);

@@ -2,19 +2,24 @@
 //! Everybody who reaches the port can: `usher up` is for one's own machine.
 
 mod find;
+mod guard;
 mod list;
 mod read;
 mod show;
 
-use axum::{Router, routing::get};
+use std::sync::Arc;
+
+use axum::{Router, middleware, routing::get};
 use kernel::EmailAddress;
 use service::Mailbox;
 
-pub(crate) fn routes(mailbox: Mailbox) -> Router {
+pub(crate) fn routes(mailbox: Mailbox, public_url: &str) -> Router {
+    let own: Arc<str> = public_url.into();
     Router::new()
         .route("/mailbox", get(list::list))
         .route("/mailbox/{id}", get(show::show))
         .route("/api/mailbox", get(find::find))
+        .route_layer(middleware::from_fn_with_state(own, guard::own_name))
         .with_state(mailbox)
 }
 

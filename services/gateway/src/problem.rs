@@ -12,6 +12,7 @@
 //! | 405 | `METHOD_NOT_ALLOWED` | the path has other methods; `Allow` lists them |
 //! | 413 | `BODY_TOO_LARGE` | the body is larger than the setting `body_bytes` |
 //! | 415 | `CONTENT_TYPE_UNSUPPORTED` | the body is not of the content type that the path takes |
+//! | 421 | `HOST_UNKNOWN` | the mailbox was asked for by a name that is not this machine's |
 //! | 500 | `INTERNAL` | something that should not happen |
 //! | 503 | `OVERLOADED` | as many requests are in flight as may be |
 //! | 503 | `UNAVAILABLE` | a service that is needed does not answer |

@@ -8,7 +8,7 @@ mod rest;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{HeaderMap, Request, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
 use kernel::Clock;
@@ -97,7 +97,10 @@ impl Answer {
     }
 }
 
-async fn send(router: &Router, request: Request<Body>) -> Answer {
+async fn send(router: &Router, mut request: Request<Body>) -> Answer {
+    // As every client does.
+    let host = HeaderValue::from_static("127.0.0.1:8080");
+    request.headers_mut().entry("host").or_insert(host);
     Answer::of(router.clone().oneshot(request).await.unwrap()).await
 }
 

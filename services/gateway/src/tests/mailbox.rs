@@ -54,6 +54,12 @@ async fn a_mail_can_be_read_and_nothing_in_it_runs() {
     mail.keeps_silent_about("<p onclick");
     mail.keeps_silent_about("<b>Join");
     browse(&gateway, "/").await.says("/mailbox");
+
+    for path in ["/mailbox", "/api/mailbox", &format!("/mailbox/{id}")] {
+        let request = Request::get(path).header("host", "evil.example");
+        let answer = send(&gateway, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
+    }
 }
 
 #[tokio::test]
