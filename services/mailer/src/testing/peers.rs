@@ -77,7 +77,7 @@ impl ServiceAccountService for Fakes {
         &self,
         _: Request<identity::CreateServiceAccountRequest>,
     ) -> Answer<identity::CreateServiceAccountResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
@@ -97,21 +97,21 @@ impl UserService for Fakes {
         &self,
         _: Request<identity::GetCurrentUserRequest>,
     ) -> Answer<identity::GetCurrentUserResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn create_invited_user(
         &self,
         _: Request<identity::CreateInvitedUserRequest>,
     ) -> Answer<identity::CreateInvitedUserResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn enrol_user(
         &self,
         _: Request<identity::EnrolUserRequest>,
     ) -> Answer<identity::EnrolUserResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
@@ -129,49 +129,49 @@ impl InvitationService for Fakes {
         &self,
         _: Request<organisation::CreateInvitationRequest>,
     ) -> Answer<organisation::CreateInvitationResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn get_invitation(
         &self,
         _: Request<organisation::GetInvitationRequest>,
     ) -> Answer<organisation::GetInvitationResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn list_invitations(
         &self,
         _: Request<organisation::ListInvitationsRequest>,
     ) -> Answer<organisation::ListInvitationsResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn reissue_invitation(
         &self,
         _: Request<organisation::ReissueInvitationRequest>,
     ) -> Answer<organisation::ReissueInvitationResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn revoke_invitation(
         &self,
         _: Request<organisation::RevokeInvitationRequest>,
     ) -> Answer<organisation::RevokeInvitationResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn accept_invitation(
         &self,
         _: Request<organisation::AcceptInvitationRequest>,
     ) -> Answer<organisation::AcceptInvitationResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn inspect_invitation_link(
         &self,
         _: Request<organisation::InspectInvitationLinkRequest>,
     ) -> Answer<organisation::InspectInvitationLinkResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
@@ -223,14 +223,14 @@ impl DeliveryService for Fakes {
         &self,
         _: Request<notification::GetDeliveryRequest>,
     ) -> Answer<notification::GetDeliveryResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn list_deliveries(
         &self,
         _: Request<notification::ListDeliveriesRequest>,
     ) -> Answer<notification::ListDeliveriesResponse> {
-        unimplemented!()
+        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
