@@ -1,11 +1,12 @@
 //! `usher serve`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bus::RetrySteps;
 use kernel::Clock;
 use secrecy::ExposeSecret as _;
 use service::{Infra, Listeners, Module, RawSettings, Role, Settings, Telemetry};
+use tokio_util::sync::CancellationToken;
 
 /// Runs one service until it is told to stop.
 pub async fn serve(role: Role, config: Option<PathBuf>) -> anyhow::Result<()> {
@@ -15,11 +16,35 @@ pub async fn serve(role: Role, config: Option<PathBuf>) -> anyhow::Result<()> {
     let stop = service::stop_on_signal()?;
     let listeners = listeners(&settings).await?;
     let infra = Infra::open(settings, Clock::System, RetrySteps::default())?;
-    let module = build(role, &infra).await?;
     tracing::info!(service = role.name(), "starting");
-    let outcome = service::run(infra, vec![module], listeners, telemetry.registry(), stop).await;
+    let outcome = match build_when_possible(role, &infra, &stop).await? {
+        Some(module) => {
+            service::run(infra, vec![module], listeners, telemetry.registry(), stop).await
+        }
+        None => Ok(()),
+    };
     telemetry.stop();
     outcome
+}
+
+/// Builds the service; as long as its database is away it waits, so that the order in which a
+/// platform's parts start does not matter. `None` if it was told to stop first.
+async fn build_when_possible(
+    role: Role,
+    infra: &Infra,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Module>> {
+    while !stop.is_cancelled() {
+        match build(role, infra).await {
+            Ok(module) => return Ok(Some(module)),
+            Err(error) if error.downcast_ref().is_some_and(db::is_unavailable) => {
+                tracing::warn!(%error, "waiting for the database");
+                let _ = tokio::time::timeout(Duration::from_secs(1), stop.cancelled()).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 async fn listeners(settings: &Settings) -> anyhow::Result<Listeners> {

@@ -1,4 +1,8 @@
-use std::{net::TcpListener, path::PathBuf};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use api::{
     identity::v1::service_account_service_client::ServiceAccountServiceClient,
@@ -290,8 +294,15 @@ pub fn noon() -> ManualClock {
     ManualClock::at("2026-01-01T12:00:00Z".parse::<Time>().expect("a time"))
 }
 
-/// An address that was free a moment ago; the process that is told it binds it.
-pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").to_string()
+/// An address that was free a moment ago; the process that is told it binds it. It is below the
+/// ports that the machine gives to outgoing connections, which could take it in between.
+fn free_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(101) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + number % 15_000).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return format!("127.0.0.1:{port}");
+        }
+    }
 }

@@ -133,6 +133,28 @@ async fn wrong_settings_are_named_before_anything_starts() {
     }
 }
 
+/// The order in which a platform's parts start does not matter.
+#[tokio::test]
+async fn serve_waits_for_its_database_and_stops_when_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = [
+        ("USHER_DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing"),
+        ("USHER_BUS_URL", "amqp://127.0.0.1:1"),
+        ("USHER_CACHE_URL", "redis://127.0.0.1:1"),
+        ("USHER_SERVICE_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("USHER_LISTEN", "127.0.0.1:0"),
+        ("USHER_MANAGEMENT_LISTEN", "127.0.0.1:0"),
+    ];
+    let mut process = Process::start(folder.path(), "serve", &["serve", "notification"], &settings);
+    eventually("it waits", async || {
+        process.stderr().contains("waiting for the database").then_some(())
+    })
+    .await;
+    process.expect_running();
+    process.terminate();
+    assert!(process.exit().await.success(), "{}", process.stderr());
+}
+
 #[tokio::test]
 async fn serve_refuses_tables_that_are_not_up_to_date() {
     let folder = tempfile::tempdir().expect("a folder");

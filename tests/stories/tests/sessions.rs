@@ -2,6 +2,7 @@
 
 use kernel::Duration;
 use serde_json::json;
+use service::RawSettings;
 use stories::{PASSWORD, Platform};
 use testkit::race;
 
@@ -18,6 +19,19 @@ stories::on_both_databases!(
 );
 
 const OWNER: &str = "owner@example.com";
+
+/// Nothing in the cache is the only copy of anything: without it sign-outs and failed sign-ins count
+/// less, and everything else goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_cache_people_still_sign_in_and_invite() {
+    let mut raw = RawSettings::default();
+    raw.set("cache_url", "redis://127.0.0.1:1");
+    let platform = Platform::embedded(raw, None).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    platform.member(&owner, &root, "ada@example.com", "user").await;
+    assert_eq!(owner.delete("/api/sessions/current").await.status, 204);
+}
 
 async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session(platform: Platform) {
     let visitor = platform.anonymous();
