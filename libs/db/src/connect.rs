@@ -2,8 +2,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kernel::Malformed;
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
 };
 use sqlx::{
     postgres::PgConnectOptions,
@@ -87,18 +87,10 @@ impl Database {
     /// Begins a transaction for writing. SQLite takes its one write lock here, because it drops row
     /// locks silently; PostgreSQL runs at READ COMMITTED, so writers compare and set.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
-        let options = match self.engine {
-            Engine::Postgres => TransactionOptions {
-                isolation_level: Some(IsolationLevel::ReadCommitted),
-                access_mode: Some(AccessMode::ReadWrite),
-                sqlite_transaction_mode: None,
-            },
-            Engine::Sqlite => TransactionOptions {
-                isolation_level: None,
-                access_mode: None,
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            },
-        };
+        // PostgreSQL has its isolation from the connection: no statement of its own to set it.
+        let immediate = (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate);
+        let options =
+            TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
         let inner = self.connection.begin_with_options(options).await?;
         Ok(Transaction::new(inner, self.committed.clone()))
     }
@@ -133,6 +125,7 @@ fn postgres(url: &str, service: &str) -> ConnectOptions {
     options.map_sqlx_postgres_opts(move |options| {
         options.application_name(&name).options([
             ("search_path", schema.as_str()),
+            ("default_transaction_isolation", "read committed"),
             ("statement_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "30s"),
         ])
