@@ -228,3 +228,85 @@ async fn measure(relay: Arc<Relay>) {
         sleep(MEASURE).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bus::{BusUrl, Handler, Queue};
+    use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+    use super::*;
+
+    struct Tables;
+
+    impl MigratorTrait for Tables {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            vec![Box::new(db::migration::Messaging)]
+        }
+    }
+
+    async fn tables(folder: &tempfile::TempDir) -> Database {
+        let url = db::DatabaseUrl::Sqlite(folder.path().to_owned());
+        let database = Database::connect(&url, "test", 2).await.unwrap();
+        db::migration::migrate::<Tables>(&database).await.unwrap();
+        database
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_claimed_goes_out_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = tables(&folder).await;
+        let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
+        let tx = database.begin().await.unwrap();
+        let id = clock.new_id();
+        crate::publish(&tx, &clock, "test.told.v1", id, &()).await.unwrap();
+        tx.commit().await.unwrap();
+        // Claimed by a process that is no more; the clock stands, so its lease never lapses.
+        assert_eq!(outbox::claim(&database, clock.now(), LEASE, 1).await.unwrap().len(), 1);
+
+        let (bus, stop) =
+            (Bus::open(&BusUrl::Memory, RetrySteps::default()), CancellationToken::new());
+        let told = stop.clone();
+        let handler: Handler = Arc::new(move |_| {
+            told.cancel();
+            Box::pin(async { Ok(()) })
+        });
+        let queue = Queue { name: "test", bindings: &["test.told.v1"], concurrency: 1 };
+        let _bound = bus.consume(queue, handler, CancellationToken::new());
+        let (service, window, steps) = ("test", 1, RetrySteps::default());
+        let instruments = Instruments::new();
+        let relay =
+            Relay { service, database: database.clone(), bus, clock, steps, window, instruments };
+        tokio::time::timeout(Duration::from_secs(10), relay.run(stop)).await.expect("it was told");
+        assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn what_no_queue_takes_stays_in_the_outbox() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = tables(&folder).await;
+        let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
+        let tx = database.begin().await.unwrap();
+        crate::publish(&tx, &clock, "test.told.v1", clock.new_id(), &()).await.unwrap();
+        tx.commit().await.unwrap();
+        let bus = Bus::open(&BusUrl::Memory, RetrySteps::default());
+        let (service, window, steps) = ("test", 1, RetrySteps::default());
+        let instruments = Instruments::new();
+        let relay =
+            Relay { service, database: database.clone(), bus, clock, steps, window, instruments };
+        let rows = relay.claim().await.unwrap();
+        assert!(relay.publish(rows).await, "the bus is away");
+        assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 1);
+    }
+
+    #[tokio::test]
+    async fn an_event_is_claimed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, id, now) =
+            (tables(&folder).await, Clock::System.new_id(), Clock::System.now());
+        for (consumer, claimed) in [("one", true), ("one", false), ("two", true)] {
+            let tx = database.begin().await.unwrap();
+            assert_eq!(db::inbox::claim(&tx, consumer, id, now).await.unwrap(), claimed);
+            tx.commit().await.unwrap();
+        }
+    }
+}

@@ -146,4 +146,32 @@ mod tests {
         let x = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
         assert_eq!(thumbprint(&x), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
+
+    #[tokio::test]
+    async fn another_type_issuer_audience_or_time_is_refused() {
+        let (signer, clock) = (Signer::derive(b"a secret"), kernel::Clock::System);
+        let keys = crate::Keys::fixed(&[signer.verifying_key().clone()]);
+        let id = clock.new_id();
+        let mut good = Claims::service(id, "a".into(), String::new(), id);
+        let now = clock.now().timestamp();
+        (good.iss, good.aud, good.iat) = (ISSUER.into(), ISSUER.into(), now);
+        (good.nbf, good.exp) = (now, now + 60);
+        let sign = |typ: &str, claims: &Claims| {
+            let mut header = Header::new(Algorithm::EdDSA);
+            header.typ = Some(typ.to_owned());
+            header.kid = Some(signer.verifying_key().key_id.clone());
+            jsonwebtoken::encode(&header, claims, &signer.encoding).unwrap()
+        };
+        let verify = async |token: String| keys.verify(&token, &clock).await.unwrap().is_some();
+        assert!(verify(sign(TOKEN_TYPE, &good)).await);
+        assert!(!verify(sign("JWT", &good)).await, "an id token, say");
+        for bad in [
+            Claims { iss: "another".into(), ..good.clone() },
+            Claims { aud: "another".into(), ..good.clone() },
+            Claims { exp: now, ..good.clone() },
+            Claims { nbf: now + 60, ..good.clone() },
+        ] {
+            assert!(!verify(sign(TOKEN_TYPE, &bad)).await, "{bad:?}");
+        }
+    }
 }

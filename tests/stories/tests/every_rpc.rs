@@ -42,6 +42,10 @@ async fn without_a_token_only_the_public_rpcs_answer() {
             assert_ne!(code, Some(Code::Unknown), "{name}: {refused:?}");
         } else {
             assert_eq!(code, Some(Code::Unauthenticated), "{name}: {refused:?}");
+            // Nothing of a stranger's message is read either.
+            let rubbish = Bytes::from_static(b"\xff\xff\xff\xff");
+            let refused = call(&platform, &method, rubbish, None).await.expect_err(&name);
+            assert_eq!(refused.code(), Code::Unauthenticated, "{name}: {refused:?}");
         }
     }
 }
