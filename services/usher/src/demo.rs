@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::RawSettings;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::all_in_one::{self, Addresses, Running};
 
@@ -31,7 +31,9 @@ pub async fn demo() -> anyhow::Result<()> {
     let running = all_in_one::start(prepared, Clock::System, steps, Registry::new(), stop).await?;
     running.ready().await?;
     told.step("Usher starts, every service in this process", &running.url());
-    let story = Story { running: &running, http: reqwest::Client::new() };
+    let grpc = Endpoint::from_shared(format!("http://{}", running.addresses.grpc[1]))?;
+    let organisation = grpc.connect_lazy();
+    let story = Story { running: &running, http: reqwest::Client::new(), organisation };
     let outcome = story.tell(&mut told).await;
     running.stop().await?;
     match outcome {
@@ -72,6 +74,7 @@ impl Told {
 struct Story<'a> {
     running: &'a Running,
     http: reqwest::Client,
+    organisation: Channel,
 }
 
 impl Story<'_> {
@@ -214,9 +217,7 @@ impl Story<'_> {
         organisation: &str,
         permission: &str,
     ) -> anyhow::Result<bool> {
-        let address = format!("http://{}", self.running.addresses.grpc[1]);
-        let channel = Endpoint::from_shared(address)?.connect().await?;
-        let mut client = PermissionServiceClient::new(channel);
+        let mut client = PermissionServiceClient::new(self.organisation.clone());
         let mut request = tonic::Request::new(CheckPermissionRequest {
             subject_id: String::new(),
             organisation_id: organisation.to_owned(),
