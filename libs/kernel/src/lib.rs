@@ -5,12 +5,14 @@ mod email;
 mod fields;
 mod link;
 mod name;
+mod search;
 
 pub use clock::{Clock, ManualClock, Time};
 pub use email::EmailAddress;
 pub use fields::{Fields, Malformed, Violation};
 pub use link::{SealKey, Sealed};
 pub use name::DisplayName;
+pub use search::{fold, words};
 pub use uuid::Uuid;
 
 /// A time span, in the type that arithmetic with [`Time`] wants.
