@@ -56,6 +56,7 @@ impl Default for World {
                 organisation_display_name: "ABC Holdings".to_owned(),
                 inviter_display_name: "Grace Hopper".to_owned(),
                 link: "https://usher.example/invitations/token".to_owned(),
+                ..Default::default()
             },
             user: User { status: UserStatus::Invited.into(), ..Default::default() },
             rendered: RenderMailResponse {

@@ -67,6 +67,7 @@ impl From<Model> for Delivery {
             message_id: row.message_id,
             created_at: Some(timestamp(row.created_at)),
             updated_at: Some(timestamp(row.updated_at)),
+            ..Default::default()
         }
     }
 }

@@ -79,6 +79,7 @@ impl Stage {
             recipient: "ada@example.com".to_owned(),
             template: "invitation-new-user".to_owned(),
             locale: "en".to_owned(),
+            ..Default::default()
         }
     }
 }

@@ -37,6 +37,7 @@ pub(super) async fn create(
         display_name: body.text("display_name"),
         roles: body.text("role").split_whitespace().map(str::to_owned).collect(),
         locale: body.text("locale"),
+        ..Default::default()
     };
     accept([query.fields, body.fields, fields])?;
 

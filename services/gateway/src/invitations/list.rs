@@ -31,6 +31,7 @@ pub(super) async fn list(
         state: query.one_of("status", &STATES).into(),
         page_size: query.number("page_size"),
         page_token: query.text("page_token"),
+        ..Default::default()
     };
     accept([query.fields])?;
     let mut invitations = gateway.invitations(bearer.into());

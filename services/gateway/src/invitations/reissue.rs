@@ -15,6 +15,8 @@ pub(super) async fn reissue(
     Id(id): Id,
 ) -> Result<Json<Invitation>, Problem> {
     let mut invitations = gateway.invitations(bearer.into());
-    let answer = invitations.reissue_invitation(ReissueInvitationRequest { id }).await?;
+    let answer = invitations
+        .reissue_invitation(ReissueInvitationRequest { id, ..Default::default() })
+        .await?;
     shown(answer.into_inner().invitation)
 }

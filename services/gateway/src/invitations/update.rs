@@ -29,10 +29,14 @@ pub(super) async fn update(
     accept([body.fields])?;
     let mut invitations = gateway.invitations(bearer.into());
     if status == "accepted" {
-        let answer = invitations.accept_invitation(AcceptInvitationRequest { id }).await?;
+        let answer = invitations
+            .accept_invitation(AcceptInvitationRequest { id, ..Default::default() })
+            .await?;
         shown(answer.into_inner().invitation)
     } else {
-        let answer = invitations.revoke_invitation(RevokeInvitationRequest { id }).await?;
+        let answer = invitations
+            .revoke_invitation(RevokeInvitationRequest { id, ..Default::default() })
+            .await?;
         shown(answer.into_inner().invitation)
     }
 }

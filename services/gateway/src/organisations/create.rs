@@ -25,6 +25,7 @@ pub(super) async fn create(
     let request = CreateOrganisationRequest {
         display_name: body.text("display_name"),
         parent_id: body.text("parent_id"),
+        ..Default::default()
     };
     accept([body.fields])?;
     let mut organisations = gateway.organisations(bearer.into());

@@ -28,6 +28,7 @@ pub(super) async fn list(
         parent_id: query.text("parent_id"),
         page_size: query.number("page_size"),
         page_token: query.text("page_token"),
+        ..Default::default()
     };
     accept([query.fields])?;
     let mut organisations = gateway.organisations(bearer.into());

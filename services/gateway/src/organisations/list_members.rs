@@ -41,6 +41,7 @@ pub(super) async fn list_members(
         organisation_id: id,
         page_size: query.number("page_size"),
         page_token: query.text("page_token"),
+        ..Default::default()
     };
     accept([query.fields])?;
     let mut memberships = gateway.memberships(bearer.into());
@@ -54,7 +55,7 @@ pub(super) async fn list_members(
 
 impl From<Membership> for Member {
     fn from(membership: Membership) -> Self {
-        let Membership { organisation_id, user_id, email, display_name, roles, created_at } =
+        let Membership { organisation_id, user_id, email, display_name, roles, created_at, .. } =
             membership;
         let created_at = stamp_of(created_at);
         Self { organisation_id, user_id, email, display_name, roles, created_at }

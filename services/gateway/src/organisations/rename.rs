@@ -25,6 +25,7 @@ pub(super) async fn rename(
     let request = UpdateOrganisationRequest {
         organisation: Some(Changed { id, display_name, etag, ..Changed::default() }),
         update_mask: Some(FieldMask { paths: vec!["display_name".to_owned()] }),
+        ..Default::default()
     };
     let mut organisations = gateway.organisations(bearer.into());
     let answer = organisations.update_organisation(request).await;

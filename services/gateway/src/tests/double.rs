@@ -282,6 +282,7 @@ impl InvitationService for World {
         Ok(Response::new(organisation::InspectInvitationLinkResponse {
             invitation: self.invitation(),
             organisation_display_name: self.0.lock().unwrap().organisation.clone(),
+            ..Default::default()
         }))
     }
 

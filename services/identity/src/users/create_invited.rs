@@ -12,7 +12,7 @@ pub(crate) async fn create_invited(
     caller: &Caller,
     request: CreateInvitedUserRequest,
 ) -> Result<CreateInvitedUserResponse, Error> {
-    let CreateInvitedUserRequest { email, display_name } = request;
+    let CreateInvitedUserRequest { email, display_name, .. } = request;
     let mut fields = Fields::default();
     let email = fields.read("email", EmailAddress::parse(&email));
     let name = fields.read_optional("display_name", &display_name, DisplayName::parse);

@@ -153,6 +153,7 @@ async fn claim(
         recipient: invitation.email.clone(),
         template: template.to_owned(),
         locale: invitation.locale.clone(),
+        ..Default::default()
     };
     let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
     let answer = client.claim_delivery(request).await;

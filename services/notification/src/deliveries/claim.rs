@@ -33,6 +33,7 @@ pub(crate) async fn claim_delivery(
         recipient,
         template,
         locale,
+        ..
     } = request;
     let mut fields = Fields::default();
     let event_id = fields.read("event_id", parse_id(&event_id));
@@ -227,6 +228,7 @@ mod tests {
             recipient: "ada@example.com\r\nBcc: eve@example.com".to_owned(),
             template: "../../etc/passwd".to_owned(),
             locale: "de_AT".to_owned(),
+            ..Default::default()
         };
         assert_eq!(
             violations(mailer.claim_delivery(nothing_right).await),

@@ -103,6 +103,7 @@ impl Model {
             created_at: Some(api::timestamp(self.created_at)),
             updated_at: Some(api::timestamp(self.updated_at)),
             deleted_at: self.deleted_at.map(api::timestamp),
+            ..Default::default()
         }
     }
 }

@@ -41,6 +41,7 @@ impl Model {
             created_at: Some(api::timestamp(self.created_at)),
             updated_at: Some(api::timestamp(self.updated_at)),
             etag: etag(self.version),
+            ..Default::default()
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) async fn accept(
     caller: &Caller,
     request: AcceptInvitationRequest,
 ) -> Result<AcceptInvitationResponse, Error> {
-    let AcceptInvitationRequest { id } = request;
+    let AcceptInvitationRequest { id, .. } = request;
     let mut fields = Fields::default();
     let Some(id) = fields.read("id", parse_id(&id)) else {
         return Err(Error::Invalid(fields));

@@ -33,7 +33,8 @@ pub(crate) async fn create(
     caller: &Caller,
     request: CreateInvitationRequest,
 ) -> Result<CreateInvitationResponse, Error> {
-    let CreateInvitationRequest { organisation_id, email, display_name, roles, locale } = request;
+    let CreateInvitationRequest { organisation_id, email, display_name, roles, locale, .. } =
+        request;
     let mut fields = Fields::default();
     let organisation = fields.read("organisation_id", parse_id(&organisation_id));
     let email = fields.read("email", EmailAddress::parse(&email));
@@ -98,8 +99,11 @@ async fn account_of(
     let peer = |status| Error::Peer(Box::new(status));
     let auth = service.peers.own().await.map_err(peer)?;
     let mut client = UserServiceClient::new(service.peers.identity(auth));
-    let request =
-        CreateInvitedUserRequest { email: email.to_string(), display_name: name.to_owned() };
+    let request = CreateInvitedUserRequest {
+        email: email.to_string(),
+        display_name: name.to_owned(),
+        ..Default::default()
+    };
     let answer = client.create_invited_user(request).await.map_err(peer)?.into_inner();
     let user: User = answer.user.unwrap_or_default();
     match user.status() {

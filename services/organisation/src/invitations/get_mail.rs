@@ -48,5 +48,6 @@ pub(crate) async fn get_mail(
         organisation_display_name: organisation.display_name,
         link: format!("{}/invitations/{token}", service.public_url),
         invitation: Some(found.seen_at(now)),
+        ..Default::default()
     })
 }

@@ -30,5 +30,6 @@ pub(crate) async fn inspect_link(
     Ok(InspectInvitationLinkResponse {
         invitation: Some(found.seen_at(service.clock.now())),
         organisation_display_name: organisation.display_name,
+        ..Default::default()
     })
 }

@@ -23,7 +23,7 @@ pub(crate) async fn list(
     caller: &Caller,
     request: ListInvitationsRequest,
 ) -> Result<ListInvitationsResponse, Error> {
-    let ListInvitationsRequest { organisation_id, state, page_size, page_token } = request;
+    let ListInvitationsRequest { organisation_id, state, page_size, page_token, .. } = request;
     let mut fields = Fields::default();
     let id = fields.read("organisation_id", parse_id(&organisation_id));
     let state = fields.read(

@@ -25,7 +25,7 @@ pub(crate) async fn reissue(
     caller: &Caller,
     request: ReissueInvitationRequest,
 ) -> Result<ReissueInvitationResponse, Error> {
-    let ReissueInvitationRequest { id } = request;
+    let ReissueInvitationRequest { id, .. } = request;
     let mut fields = Fields::default();
     let Some(id) = fields.read("id", parse_id(&id)) else {
         return Err(Error::Invalid(fields));

@@ -18,7 +18,7 @@ pub(crate) async fn revoke(
     caller: &Caller,
     request: RevokeInvitationRequest,
 ) -> Result<RevokeInvitationResponse, Error> {
-    let RevokeInvitationRequest { id } = request;
+    let RevokeInvitationRequest { id, .. } = request;
     let mut fields = Fields::default();
     let Some(id) = fields.read("id", parse_id(&id)) else {
         return Err(Error::Invalid(fields));

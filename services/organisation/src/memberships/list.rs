@@ -19,7 +19,7 @@ pub(crate) async fn list(
     caller: &Caller,
     request: ListMembershipsRequest,
 ) -> Result<ListMembershipsResponse, Error> {
-    let ListMembershipsRequest { organisation_id, page_size, page_token } = request;
+    let ListMembershipsRequest { organisation_id, page_size, page_token, .. } = request;
     let mut fields = Fields::default();
     let id = fields.read("organisation_id", parse_id(&organisation_id));
     let page = PageRequest::parse(&mut fields, page_size, &page_token);
@@ -54,6 +54,7 @@ pub(crate) async fn list(
             display_name,
             roles: roles.remove(&row.subject_id).unwrap_or_default(),
             created_at: Some(api::timestamp(row.created_at)),
+            ..Default::default()
         }
     });
     Ok(ListMembershipsResponse {

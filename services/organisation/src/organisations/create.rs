@@ -26,7 +26,7 @@ pub(crate) async fn create(
     caller: &Caller,
     request: CreateOrganisationRequest,
 ) -> Result<CreateOrganisationResponse, Error> {
-    let CreateOrganisationRequest { display_name, parent_id } = request;
+    let CreateOrganisationRequest { display_name, parent_id, .. } = request;
     let mut fields = Fields::default();
     let name = fields.read("display_name", DisplayName::parse(&display_name));
     let parent = fields.read_optional("parent_id", &parent_id, parse_id);

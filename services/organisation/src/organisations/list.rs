@@ -23,7 +23,7 @@ pub(crate) async fn list(
     caller: &Caller,
     request: ListOrganisationsRequest,
 ) -> Result<ListOrganisationsResponse, Error> {
-    let ListOrganisationsRequest { parent_id, page_size, page_token } = request;
+    let ListOrganisationsRequest { parent_id, page_size, page_token, .. } = request;
     let mut fields = Fields::default();
     let parent = fields.read_optional("parent_id", &parent_id, parse_id);
     let page = PageRequest::parse(&mut fields, page_size, &page_token);

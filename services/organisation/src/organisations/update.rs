@@ -22,7 +22,7 @@ pub(crate) async fn update(
     caller: &Caller,
     request: UpdateOrganisationRequest,
 ) -> Result<UpdateOrganisationResponse, Error> {
-    let UpdateOrganisationRequest { organisation, update_mask } = request;
+    let UpdateOrganisationRequest { organisation, update_mask, .. } = request;
     let Organisation { id, display_name, etag: expected, .. } = organisation.unwrap_or_default();
     let mut fields = Fields::default();
     let id = fields.read("organisation.id", parse_id(&id));

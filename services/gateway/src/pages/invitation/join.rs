@@ -24,7 +24,7 @@ pub(super) async fn join(
 ) -> Result<Response, Stop> {
     let tokens = tokens.ok_or_else(Problem::internal)?;
     let invitee = Auth::Bearer(tokens.access_token.into());
-    let request = AcceptInvitationRequest { id: link.invitation.id.clone() };
+    let request = AcceptInvitationRequest { id: link.invitation.id.clone(), ..Default::default() };
     let accepted = gateway.invitations(invitee.clone()).accept_invitation(request).await;
     end_session(gateway, invitee).await;
     accepted?;
