@@ -1,5 +1,5 @@
-//! The database: connections, transactions, pages, and the two tables that make messages exact,
-//! the outbox and the inbox.
+//! The database: connections, transactions, pages, the two tables that make messages exact, the
+//! outbox and the inbox, and the one that lets requests be repeated.
 //!
 //! The differences between PostgreSQL and SQLite live in this crate alone. Every service has
 //! tables of its own: a schema named after it on PostgreSQL, a file named after it on SQLite.
@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod migration;
 pub mod outbox;
 mod page;
+pub mod request;
 mod transaction;
 
 pub use connect::{Database, DatabaseUrl, Engine};

@@ -1,4 +1,5 @@
-//! Migrations, and those of the outbox and the inbox, which every service with tables has.
+//! Migrations, and those of this crate's tables: a service lists the ones that it wants among its
+//! own. Their names have no numbers but the first's, because each service has them at another place.
 
 use sea_orm::{ConnectionTrait as _, DbErr, EntityTrait as _, Statement, TransactionTrait as _};
 use sea_orm_migration::{MigratorTrait, prelude::*, seaql_migrations};
@@ -119,6 +120,46 @@ impl MigrationTrait for Messaging {
                     .name("inbox_handled_at")
                     .table("inbox")
                     .col(In::HandledAt)
+                    .to_owned(),
+            )
+            .await
+    }
+}
+
+/// Creates `requests`. A new table: it locks nothing that is in use.
+pub struct Requests;
+
+impl MigrationName for Requests {
+    fn name(&self) -> &str {
+        "requests"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Requests {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use crate::request::Column;
+        manager
+            .create_table(
+                Table::create()
+                    .table("requests")
+                    .col(ColumnDef::new(Column::Caller).uuid().not_null())
+                    .col(ColumnDef::new(Column::RequestId).uuid().not_null())
+                    .col(ColumnDef::new(Column::Method).text().not_null())
+                    .col(ColumnDef::new(Column::Fingerprint).binary_len(32).not_null())
+                    .col(ColumnDef::new(Column::Answer).binary())
+                    .col(ColumnDef::new(Column::CreatedAt).timestamp_with_time_zone().not_null())
+                    .primary_key(Index::create().col(Column::Caller).col(Column::RequestId))
+                    .to_owned(),
+            )
+            .await?;
+        // For forgetting the oldest.
+        manager
+            .create_index(
+                Index::create()
+                    .name("requests_created_at")
+                    .table("requests")
+                    .col(Column::CreatedAt)
                     .to_owned(),
             )
             .await
