@@ -16,6 +16,8 @@ mod migration;
 mod owner;
 mod service_accounts;
 mod sessions;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod users;
 

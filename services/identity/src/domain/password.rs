@@ -43,6 +43,20 @@ impl NewPassword {
     }
 }
 
+/// The characters of a password that nobody types.
+const LETTERS_AND_DIGITS: &[u8; 62] =
+    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/// A password of 32 letters and digits (190 bits) from random bytes. Bytes from 248 are skipped:
+/// below, each character stands for exactly four of them, and none is likelier than another.
+/// `None` if too few bytes are left.
+pub(crate) fn letters_and_digits(random: &[u8]) -> Option<String> {
+    let usable = random.iter().filter(|byte| **byte < 248);
+    let characters = usable.map(|byte| char::from(LETTERS_AND_DIGITS[usize::from(byte % 62)]));
+    let password: String = characters.take(32).collect();
+    (password.len() == 32).then_some(password)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +70,24 @@ mod tests {
         {
             assert!(NewPassword::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn each_letter_and_digit_is_as_likely_as_any_other() {
+        let mut counts = std::collections::HashMap::new();
+        for byte in 0..=u8::MAX {
+            for character in letters_and_digits(&[byte; 32]).unwrap_or_default().chars().take(1) {
+                *counts.entry(character).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(counts.len(), 62);
+        assert!(counts.iter().all(|(c, count)| c.is_ascii_alphanumeric() && *count == 4));
+    }
+
+    #[test]
+    fn a_password_from_too_few_bytes_is_none_at_all() {
+        assert_eq!(letters_and_digits(&[0; 31]), None);
+        assert_eq!(letters_and_digits(&[255; 64]), None);
+        assert_eq!(letters_and_digits(&[0; 64]), Some("a".repeat(32)));
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Model {
     pub email: String,
     pub display_name: String,
     pub status: Status,
-    /// A PHC string; none until enrolment.
+    /// A PHC string. Until enrolment none, or one of a password that nobody knows.
     pub password_hash: Option<String>,
     pub is_platform_owner: bool,
     pub created_at: DateTimeUtc,
