@@ -22,6 +22,7 @@ pub(crate) enum Error {
     LinkRevoked,
     LinkUsed,
     ServiceAccountExists,
+    ServiceAccountNotFound,
     TokenInvalid,
     Busy,
     Database(DbErr),
@@ -89,6 +90,9 @@ impl From<Error> for Status {
                 "SERVICE_ACCOUNT_EXISTS",
                 "a service account of this name exists",
             ),
+            Error::ServiceAccountNotFound => {
+                refuse(NotFound, "SERVICE_ACCOUNT_NOT_FOUND", "there is no such service account")
+            }
             Error::TokenInvalid => {
                 refuse(Unauthenticated, "TOKEN_INVALID", "a valid access token is needed")
             }

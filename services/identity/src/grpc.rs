@@ -90,6 +90,14 @@ impl ServiceAccountService for Identity {
         Ok(Response::new(answer.await?))
     }
 
+    async fn get_service_account(
+        &self,
+        request: Request<GetServiceAccountRequest>,
+    ) -> Result<Response<GetServiceAccountResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(service_accounts::get::get(self, &caller, request.into_inner()).await?))
+    }
+
     async fn issue_service_token(
         &self,
         request: Request<IssueServiceTokenRequest>,

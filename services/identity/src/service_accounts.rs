@@ -1,6 +1,7 @@
 //! Service accounts: callers that are not people.
 
 pub(crate) mod create;
+pub(crate) mod get;
 pub(crate) mod issue_token;
 pub(crate) mod seed;
 

@@ -1,6 +1,7 @@
 //! A stage for tests: the service as production starts it, and callers with tokens.
 
 use api::identity::v1::{
+    service_account_service_client::ServiceAccountServiceClient,
     session_service_client::SessionServiceClient, user_service_client::UserServiceClient,
 };
 use db::Database;
@@ -26,6 +27,16 @@ impl Stage {
         Self { bench, served, database }
     }
 
+    /// What another start of the service does to the tables.
+    pub(crate) async fn start_again(&self) {
+        crate::build(&self.bench.infra).await.unwrap();
+    }
+
+    /// An identifier that nothing has.
+    pub(crate) fn new_id(&self) -> Uuid {
+        self.bench.infra.clock.new_id()
+    }
+
     /// A service account with scopes.
     pub(crate) fn account(&self, scopes: &str) -> Caller {
         Caller(self.served.connection(&self.bench.service_token(scopes)))
@@ -33,7 +44,7 @@ impl Stage {
 
     /// A signed-in person.
     pub(crate) fn person(&self) -> Caller {
-        Caller(self.served.connection(&self.bench.person_token(Uuid::from_u128(7))))
+        Caller(self.served.connection(&self.bench.person_token(self.new_id())))
     }
 
     /// Sign-in, which needs no token.
@@ -48,6 +59,10 @@ pub(crate) struct Caller(Connection);
 impl Caller {
     pub(crate) fn users(&self) -> UserServiceClient<Connection> {
         UserServiceClient::new(self.0.clone())
+    }
+
+    pub(crate) fn service_accounts(&self) -> ServiceAccountServiceClient<Connection> {
+        ServiceAccountServiceClient::new(self.0.clone())
     }
 }
 

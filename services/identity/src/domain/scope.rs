@@ -5,6 +5,7 @@ pub(crate) const SCOPES: &[&str] = &[
     "users.read",
     "users.invite",
     "invitations.mail",
+    "access_requests.mail",
     "deliveries.write",
     "deliveries.read",
     "permissions.check",
@@ -15,7 +16,7 @@ pub(crate) fn built_in(account: &str) -> Option<&'static [&'static str]> {
     Some(match account {
         "organisation" => &["users.invite", "users.read"],
         "notification" => &["permissions.check"],
-        "mailer" => &["invitations.mail", "users.read", "deliveries.write"],
+        "mailer" => &["invitations.mail", "access_requests.mail", "users.read", "deliveries.write"],
         "gateway" => &["users.read"],
         _ => return None,
     })

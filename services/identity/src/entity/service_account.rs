@@ -1,3 +1,4 @@
+use api::identity::v1 as proto;
 use sea_orm::entity::prelude::*;
 
 /// A caller that is not a person.
@@ -23,4 +24,15 @@ impl ActiveModelBehavior for ActiveModel {}
 /// The account of a name.
 pub(crate) fn of_name(name: &str) -> Select<Entity> {
     Entity::find().filter(Column::Name.eq(name))
+}
+
+impl From<Model> for proto::ServiceAccount {
+    fn from(account: Model) -> Self {
+        Self {
+            id: account.id.to_string(),
+            name: account.name,
+            scopes: account.scopes.split_whitespace().map(str::to_owned).collect(),
+            created_at: Some(api::timestamp(account.created_at)),
+        }
+    }
 }

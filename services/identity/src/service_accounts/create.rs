@@ -1,8 +1,6 @@
-use api::identity::v1::{
-    CreateServiceAccountRequest, CreateServiceAccountResponse, ServiceAccount,
-};
+use api::identity::v1::{CreateServiceAccountRequest, CreateServiceAccountResponse};
 use kernel::Fields;
-use sea_orm::{ActiveValue::Set, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{IntoActiveModel as _, entity::prelude::*, sea_query::OnConflict};
 use service::Caller;
 
 use super::hash;
@@ -43,25 +41,13 @@ pub(crate) async fn create(
         scopes: held.join(" "),
         created_at: identity.clock.now(),
     };
-    let row = service_account::ActiveModel {
-        id: Set(account.id),
-        name: Set(account.name.clone()),
-        secret_hash: Set(account.secret_hash),
-        scopes: Set(account.scopes),
-        created_at: Set(account.created_at),
-    };
+    let row = account.clone().into_active_model();
     let taken = OnConflict::column(service_account::Column::Name).do_nothing().to_owned();
     let insert = service_account::Entity::insert(row).on_conflict(taken);
     if insert.exec_without_returning(identity.database.read()).await? == 0 {
         return Err(Error::ServiceAccountExists);
     }
-    let service_account = ServiceAccount {
-        id: account.id.to_string(),
-        name: account.name,
-        scopes: held.into_iter().map(str::to_owned).collect(),
-        created_at: Some(api::timestamp(account.created_at)),
-    };
-    Ok(CreateServiceAccountResponse { service_account: Some(service_account), secret })
+    Ok(CreateServiceAccountResponse { service_account: Some(account.into()), secret })
 }
 
 async fn authorise(identity: &Identity, caller: &Caller) -> Result<(), Error> {

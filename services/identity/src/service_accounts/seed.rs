@@ -33,3 +33,32 @@ pub(crate) async fn seed(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::Expr;
+    use testkit::Bench;
+
+    use super::*;
+    use crate::testing::Stage;
+
+    testkit::on_both_databases!(a_later_version_gives_an_existing_account_its_new_scopes);
+
+    async fn a_later_version_gives_an_existing_account_its_new_scopes(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let (database, mailer) = (&stage.database, service_account::of_name("mailer"));
+        service_account::Entity::update_many()
+            .col_expr(service_account::Column::Scopes, Expr::value("invitations.mail users.read"))
+            .filter(service_account::Column::Name.eq("mailer"))
+            .exec(database.read())
+            .await
+            .unwrap();
+        let before = mailer.clone().one(database.read()).await.unwrap().unwrap();
+        stage.start_again().await;
+        let after = mailer.one(database.read()).await.unwrap().unwrap();
+        assert_eq!(before.scopes, "invitations.mail users.read");
+        let scopes = scope::built_in("mailer").unwrap().join(" ");
+        assert!(scopes.contains("access_requests.mail"));
+        assert_eq!(after, service_account::Model { scopes, ..before });
+    }
+}
