@@ -3,7 +3,8 @@
 //!
 //! Both adapters keep one contract (`tests/contract.rs`): a publish is confirmed only when losing
 //! this process loses nothing. RabbitMQ has then stored the message in its quorum queues; the
-//! in-process bus has then had it handled, so that until then the outbox row is the message.
+//! in-process bus has then had it handled, so that until then the outbox row is the message. A
+//! message that need not arrive is confirmed also when no queue is bound to its routing key.
 
 mod memory;
 mod message;

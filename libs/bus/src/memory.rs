@@ -26,9 +26,10 @@ impl MemoryBus {
 
     async fn deliver(&self, message: Message) -> Result<(), PublishError> {
         let bound = self.bound_to(&message.routing_key);
-        if bound.is_empty() {
+        if bound.is_empty() && message.must_arrive {
             return Err(PublishError::Unroutable(message.routing_key));
         }
+        let message = Message { must_arrive: true, ..message };
         let answers = join_all(bound.iter().map(|consumer| consumer.handle(message.clone()))).await;
         // A retry outweighs a rejection: the inboxes of those who have handled it know it again.
         let mut outcome = Ok(());

@@ -21,6 +21,9 @@ pub struct Message {
     pub traceparent: Option<String>,
     /// Counts the times that it is handed to a consumer, from 1.
     pub attempt: u32,
+    /// Whether its publisher hears of it as [`PublishError::Unroutable`] when no queue is bound to its
+    /// routing key. A consumer always reads `true`: what a queue has taken must not get lost.
+    pub must_arrive: bool,
 }
 
 /// A consumer's queue and what it wants to hear.
@@ -55,7 +58,7 @@ impl fmt::Display for Refusal {
 /// Why a message is not known to have arrived.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// No queue is bound to its routing key: nobody would ever get it.
+    /// It must arrive, and no queue is bound to its routing key: nobody would ever get it.
     #[error("no queue is bound to {0}")]
     Unroutable(String),
     /// The broker does not answer, or did not confirm.

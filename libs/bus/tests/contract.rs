@@ -36,6 +36,8 @@ on_both_buses!(
     consumers_of_one_queue_share_the_work,
     what_nobody_is_bound_to_is_not_confirmed,
     one_unroutable_message_in_a_batch_is_told_from_its_neighbours,
+    what_need_not_arrive_is_confirmed_without_a_queue,
+    what_need_not_arrive_reaches_those_who_listen,
     a_refused_message_comes_again_and_counts_its_attempts,
     a_rejected_message_is_set_aside,
     no_more_are_handled_at_once_than_the_queue_allows,
@@ -60,6 +62,7 @@ fn message(routing_key: &str) -> Message {
         payload: b"\x00payload\xff".to_vec(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         attempt: 1,
+        must_arrive: true,
     }
 }
 
@@ -179,6 +182,28 @@ async fn one_unroutable_message_in_a_batch_is_told_from_its_neighbours(bus: Bus)
             assert_eq!(answer.is_err(), index == lost, "{index}: {answer:?}");
         }
     }
+}
+
+async fn what_need_not_arrive_is_confirmed_without_a_queue(bus: Bus) {
+    let announced = Message { must_arrive: false, ..message("test.unknown.v1") };
+    let lost = message("test.unknown.v1");
+    let answers = bus.publish(vec![announced.clone(), lost, announced]).await;
+    let unroutable = Err(PublishError::Unroutable("test.unknown.v1".to_owned()));
+    assert_eq!(answers, [Ok(()), unroutable, Ok(())]);
+}
+
+async fn what_need_not_arrive_reaches_those_who_listen(bus: Bus) {
+    let kept = Kept::default();
+    let _running = Running::start(&bus, LEFT, kept.handler());
+    // The queue is declared when this one has reached it.
+    publish(&bus, &message("test.told.v1")).await;
+    let announced = Message { must_arrive: false, ..message("test.told.v1") };
+    publish(&bus, &announced).await;
+    let heard = eventually("it is heard", async || {
+        kept.0.lock().unwrap().iter().find(|heard| heard.id == announced.id).cloned()
+    })
+    .await;
+    assert_eq!(heard, Message { must_arrive: true, ..announced });
 }
 
 async fn a_refused_message_comes_again_and_counts_its_attempts(bus: Bus) {

@@ -126,6 +126,27 @@ impl MigrationTrait for Messaging {
     }
 }
 
+/// Adds `must_arrive` to `outbox`, true for what is there and for what an older version writes. It
+/// locks the table for a moment and rewrites no row, but it first waits for the transactions that have
+/// written to it, and whoever publishes waits behind it until the migration is committed.
+pub struct Announcements;
+
+impl MigrationName for Announcements {
+    fn name(&self) -> &str {
+        "announcements"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Announcements {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use crate::outbox::Column;
+        let must_arrive =
+            ColumnDef::new(Column::MustArrive).boolean().not_null().default(true).take();
+        manager.alter_table(Table::alter().table("outbox").add_column(must_arrive).to_owned()).await
+    }
+}
+
 /// Creates `requests`. A new table: it locks nothing that is in use.
 pub struct Requests;
 

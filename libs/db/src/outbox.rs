@@ -35,6 +35,8 @@ pub struct Model {
     pub attempts: i32,
     /// Why it was given up; such rows stay for an operator.
     pub dead: Option<String>,
+    /// Whether it stays here until a queue has it.
+    pub must_arrive: bool,
 }
 
 /// None.
@@ -57,6 +59,9 @@ pub struct Event {
     pub traceparent: Option<String>,
     /// When it happened.
     pub at: Time,
+    /// Whether it stays in the outbox until a queue has it. Otherwise it also leaves when nobody
+    /// listens.
+    pub must_arrive: bool,
 }
 
 /// Writes an event into the transaction of its change.
@@ -71,6 +76,7 @@ pub async fn insert(tx: &Transaction, event: Event) -> Result<(), DbErr> {
         available_at: Set(event.at),
         attempts: Set(0),
         dead: Set(None),
+        must_arrive: Set(event.must_arrive),
     };
     Entity::insert(row).exec_without_returning(&**tx).await?;
     tx.mark_published();

@@ -4,7 +4,8 @@ use prost::Message;
 
 use crate::current_traceparent;
 
-/// Publishes an event: it leaves with the commit of `tx`, and goes on with the current trace.
+/// Publishes an event that a consumer of ours waits for: it leaves with the commit of `tx`, goes on
+/// with the current trace, and stays in the outbox until a queue has it.
 pub async fn publish(
     tx: &Transaction,
     clock: &Clock,
@@ -12,13 +13,35 @@ pub async fn publish(
     subject: Uuid,
     event: &impl Message,
 ) -> Result<(), DbErr> {
-    let event = outbox::Event {
+    outbox::insert(tx, outgoing(clock, routing_key, subject, event, true)).await
+}
+
+/// Publishes an event that none of ours need hear: as [`publish`] does, but it also leaves the outbox
+/// when no queue is bound to its routing key.
+pub async fn announce(
+    tx: &Transaction,
+    clock: &Clock,
+    routing_key: &'static str,
+    subject: Uuid,
+    event: &impl Message,
+) -> Result<(), DbErr> {
+    outbox::insert(tx, outgoing(clock, routing_key, subject, event, false)).await
+}
+
+fn outgoing(
+    clock: &Clock,
+    routing_key: &'static str,
+    subject: Uuid,
+    event: &impl Message,
+    must_arrive: bool,
+) -> outbox::Event {
+    outbox::Event {
         id: clock.new_id(),
         routing_key,
         subject,
         payload: event.encode_to_vec(),
         traceparent: current_traceparent(),
         at: clock.now(),
-    };
-    outbox::insert(tx, event).await
+        must_arrive,
+    }
 }

@@ -194,6 +194,7 @@ impl Relay {
             // In this process the outbox counts the attempts; with a broker its consumers do, and
             // there no row has been refused.
             attempt: attempt_of(row),
+            must_arrive: row.must_arrive,
         }
     }
 }
@@ -240,7 +241,7 @@ mod tests {
 
     impl MigratorTrait for Tables {
         fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-            vec![Box::new(db::migration::Messaging)]
+            vec![Box::new(db::migration::Messaging), Box::new(db::migration::Announcements)]
         }
     }
 
@@ -281,20 +282,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_no_queue_takes_stays_in_the_outbox() {
+    async fn what_no_queue_takes_stays_in_the_outbox_if_it_must_arrive() {
         let folder = tempfile::tempdir().unwrap();
         let database = tables(&folder).await;
         let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
         let tx = database.begin().await.unwrap();
         crate::publish(&tx, &clock, "test.told.v1", clock.new_id(), &()).await.unwrap();
+        crate::announce(&tx, &clock, "test.told.v1", clock.new_id(), &()).await.unwrap();
         tx.commit().await.unwrap();
+        assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 2);
         let bus = Bus::open(&BusUrl::Memory, RetrySteps::default());
         let (service, window, steps) = ("test", 1, RetrySteps::default());
         let instruments = Instruments::new();
         let relay =
             Relay { service, database: database.clone(), bus, clock, steps, window, instruments };
-        let rows = relay.claim().await.unwrap();
-        assert!(relay.publish(rows).await, "the bus is away");
+        for is_away in [true, false] {
+            let rows = relay.claim().await.unwrap();
+            assert_eq!(relay.publish(rows).await, is_away);
+        }
         assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 1);
     }
 

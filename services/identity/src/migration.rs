@@ -8,6 +8,10 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(db::migration::Messaging), Box::new(m0002_accounts::Accounts)]
+        vec![
+            Box::new(db::migration::Messaging),
+            Box::new(m0002_accounts::Accounts),
+            Box::new(db::migration::Announcements),
+        ]
     }
 }

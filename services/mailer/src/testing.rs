@@ -131,6 +131,7 @@ impl Stage {
             payload: payload.encode_to_vec(),
             traceparent: None,
             attempt: 1,
+            must_arrive: true,
         }
     }
 

@@ -8,6 +8,10 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(db::migration::Messaging), Box::new(m0002_deliveries::Deliveries)]
+        vec![
+            Box::new(db::migration::Messaging),
+            Box::new(m0002_deliveries::Deliveries),
+            Box::new(db::migration::Announcements),
+        ]
     }
 }

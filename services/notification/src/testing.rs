@@ -40,7 +40,7 @@ impl Stage {
         Arc::make_mut(&mut bench.infra.settings).organisation_url = organisations.url.clone();
 
         assert!(crate::build(&bench.infra).await.is_err(), "migrations are pending");
-        assert_eq!(crate::migrate(&bench.infra).await.unwrap(), 2);
+        assert_ne!(crate::migrate(&bench.infra).await.unwrap(), 0);
         let served = bench.serve(crate::build(&bench.infra).await.unwrap()).await;
         Self { bench, served, organisation, asked, _organisations: organisations }
     }

@@ -13,6 +13,7 @@ impl MigratorTrait for Migrator {
             Box::new(db::migration::Messaging),
             Box::new(m0002_tree::Tree),
             Box::new(m0003_invitations::Invitations),
+            Box::new(db::migration::Announcements),
         ]
     }
 }

@@ -124,6 +124,7 @@ async fn the_same_event_delivered_twice_sends_one_mail() {
         payload: event.encode_to_vec(),
         traceparent: None,
         attempt: 1,
+        must_arrive: true,
     };
     let answers = bus.publish(vec![message; 10]).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");

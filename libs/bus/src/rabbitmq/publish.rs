@@ -68,7 +68,8 @@ fn unavailable(error: &lapin::Error) -> PublishError {
     PublishError::Unavailable(error.to_string())
 }
 
-/// Sends one message, persistent and mandatory; `error` tells a dead-letter queue's reader why.
+/// Sends one message, persistent, and mandatory if it must arrive; `error` tells a dead-letter
+/// queue's reader why.
 pub(super) async fn send(
     channel: &Channel,
     exchange: &str,
@@ -76,7 +77,7 @@ pub(super) async fn send(
     message: &Message,
     error: Option<&str>,
 ) -> lapin::Result<lapin::PublisherConfirm> {
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let options = BasicPublishOptions { mandatory: message.must_arrive, ..Default::default() };
     let properties = properties(message, error);
     channel
         .basic_publish(exchange.into(), routing_key.into(), options, &message.payload, properties)
@@ -128,6 +129,8 @@ pub(super) fn read(properties: &BasicProperties, payload: Vec<u8>) -> Option<Mes
         payload,
         traceparent: get("traceparent"),
         attempt: get("usher-attempt")?.parse().ok()?,
+        // Where it waits for its next attempt, or is set aside, it must arrive.
+        must_arrive: true,
     };
     tracing::trace!(message = label(&message), "read");
     Some(message)
