@@ -22,6 +22,7 @@ mod run;
 mod settings;
 mod status;
 mod telemetry;
+mod timer;
 mod token;
 
 pub use caller::{Caller, CallerKind};
@@ -36,6 +37,7 @@ pub use run::{Listeners, run, stop_on_signal};
 pub use settings::{Environment, LogFormat, RawSettings, Role, SETTINGS, Setting, Settings};
 pub use status::{internal, invalid, refusal, unavailable};
 pub use telemetry::{Telemetry, current_traceparent};
+pub use timer::Timer;
 pub use token::{Claims, LIFETIME_SECONDS, Signer, VerifyingKey};
 
 pub use bus::{Message, Refusal};

@@ -8,7 +8,7 @@ use tonic::service::Routes;
 use tracing::Instrument as _;
 
 use crate::{
-    deadline,
+    Timer, deadline,
     telemetry::{self, Instruments, label},
 };
 
@@ -36,6 +36,8 @@ pub struct Module {
     pub ready: Vec<Check>,
     /// What it does every hour, beyond pruning its inbox.
     pub chores: Vec<Chore>,
+    /// What it does when the time of something has come.
+    pub timers: Vec<Timer>,
 }
 
 impl Module {
@@ -50,6 +52,7 @@ impl Module {
             database: None,
             ready: Vec::new(),
             chores: Vec::new(),
+            timers: Vec::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Running: every module's servers, consumers and relay, until told to stop.
+//! Running: every module's servers, consumers, timers and relay, until told to stop.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -85,7 +85,7 @@ pub async fn run(
     let mut relays = Vec::new();
 
     for module in modules {
-        let Module { name, grpc, public, http, consumers, database, chores, .. } = module;
+        let Module { name, grpc, public, http, consumers, database, chores, timers, .. } = module;
         if let Some(routes) = grpc {
             let listener = take(&mut listeners, name)?;
             let boundary =
@@ -99,6 +99,9 @@ pub async fn run(
         }
         for consumer in consumers {
             edges.spawn(infra.bus.consume(consumer.queue, consumer.handler(), stop.clone()));
+        }
+        for timer in timers {
+            edges.spawn(timer.run(Instruments::new(), stop.clone()));
         }
         if let Some(database) = database {
             edges.spawn(do_chores(

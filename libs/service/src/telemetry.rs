@@ -117,6 +117,8 @@ pub(crate) struct Instruments {
     pub handling: Histogram<f64>,
     /// `usher_messages_published_total{service,outcome}`.
     pub published: Counter<u64>,
+    /// `usher_timer_runs_total{timer,outcome}`.
+    pub timer_runs: Counter<u64>,
     /// `usher_outbox_waiting{service}`.
     pub outbox_waiting: Gauge<u64>,
     /// `usher_outbox_dead{service}`.
@@ -138,6 +140,7 @@ impl Instruments {
             consumed: meter.u64_counter("usher_messages_consumed").build(),
             handling: histogram("usher_message_handling"),
             published: meter.u64_counter("usher_messages_published").build(),
+            timer_runs: meter.u64_counter("usher_timer_runs").build(),
             outbox_waiting: meter.u64_gauge("usher_outbox_waiting").build(),
             outbox_dead: meter.u64_gauge("usher_outbox_dead").build(),
             outbox_oldest: meter.f64_gauge("usher_outbox_oldest").with_unit("s").build(),
