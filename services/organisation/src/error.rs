@@ -1,7 +1,12 @@
+use std::time::Duration;
+
 use db::DbErr;
 use kernel::{Fields, Uuid};
 use service::{internal, invalid, refusal, unavailable};
-use tonic::{Code, Status};
+use tonic::{
+    Code::{self, *},
+    Status,
+};
 
 use crate::domain::{invitation::State, rights::Denied};
 
@@ -10,19 +15,59 @@ use crate::domain::{invitation::State, rights::Denied};
 #[derive(Debug)]
 pub(crate) enum Error {
     Invalid(Fields),
-    OrganisationNotFound,
-    InvitationNotFound,
+    /// No refusal: the answer that the request got when it came first.
+    Repeated(Vec<u8>),
+    RequestIdReused,
     Denied(Denied),
-    DepthExceeded { max_depth: i32 },
-    InvitationPending { id: Uuid },
+    ScopeMissing(&'static str),
+    OrganisationNotFound,
+    DepthExceeded {
+        max_depth: i32,
+    },
+    MovePointless,
+    RoleLeftBehind {
+        role: String,
+    },
+    EtagMismatch,
+    MembershipNotFound,
+    UserNotFound,
     AlreadyMember,
+    LastOwner,
+    RoleNotFound,
+    RoleExists,
+    RoleHeld,
+    RoleBuiltIn,
+    InvitationNotFound,
+    InvitationPending {
+        id: Uuid,
+    },
     NotPending(State),
     InviterLostRight,
     InviteeRequired,
     LinkInvalid,
-    EtagMismatch,
-    ScopeMissing(&'static str),
     AccountUnusable,
+    AccountExists,
+    DomainNotAllowed {
+        domain: String,
+    },
+    TooManyInvitations {
+        limit: &'static str,
+        retry_after: Duration,
+    },
+    ApplicationNotFound,
+    ApplicationWithoutRedirect,
+    CallbackNotRegistered,
+    AccessRequestNotFound,
+    AccessRequestPending {
+        id: Uuid,
+    },
+    AccessRequestSettled {
+        state: &'static str,
+    },
+    OwnRequest,
+    AlreadyGranted,
+    MemberRequired,
+    RequesterRequired,
     Database(DbErr),
     Peer(Box<Status>),
     Internal(String),
@@ -30,117 +75,127 @@ pub(crate) enum Error {
 
 const DOMAIN: &str = "organisation.usher";
 
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        use Code::{Aborted, AlreadyExists, FailedPrecondition, NotFound, PermissionDenied};
-        let refuse =
-            |code, reason, message: &str| refusal(DOMAIN, code, reason, message, &[], None);
-        let refuse_with = |code, reason, message: &str, key, value: String| {
-            refusal(DOMAIN, code, reason, message, &[(key, value)], None)
-        };
-        match error {
-            Error::Invalid(fields) => invalid(&fields),
-            Error::OrganisationNotFound | Error::Denied(Denied::Hidden) => {
-                refuse(NotFound, "ORGANISATION_NOT_FOUND", "there is no such organisation")
-            }
-            Error::InvitationNotFound => {
-                refuse(NotFound, "INVITATION_NOT_FOUND", "there is no such invitation")
-            }
-            Error::Denied(Denied::Missing(permission)) => refuse_with(
-                PermissionDenied,
-                "PERMISSION_MISSING",
-                "you lack a permission at this organisation",
-                "permission",
-                permission.as_str().to_owned(),
-            ),
-            Error::Denied(Denied::AboveCeiling(role)) => refuse_with(
-                PermissionDenied,
-                "GRANT_CEILING_EXCEEDED",
-                "nobody grants what they do not hold at this organisation",
-                "role",
-                role.as_str().to_owned(),
-            ),
-            Error::Denied(Denied::NotInvitable(role)) => refuse_with(
-                PermissionDenied,
-                "ROLE_NOT_INVITABLE",
-                "a service account cannot invite into this role",
-                "role",
-                role.as_str().to_owned(),
-            ),
-            Error::DepthExceeded { max_depth } => refuse_with(
-                FailedPrecondition,
-                "DEPTH_EXCEEDED",
-                "the tree may not become deeper",
-                "max_depth",
-                max_depth.to_string(),
-            ),
-            Error::InvitationPending { id } => refuse_with(
-                AlreadyExists,
-                "INVITATION_PENDING",
-                "this address has a pending invitation to this organisation; reissue that one",
-                "invitation_id",
-                id.to_string(),
-            ),
-            Error::AlreadyMember => refuse(
-                AlreadyExists,
-                "ALREADY_MEMBER",
-                "this person is a member with these roles already",
-            ),
-            Error::NotPending(state) => not_pending(state),
-            Error::InviterLostRight => refuse(
-                FailedPrecondition,
-                "INVITER_LOST_RIGHT",
-                "the inviter may no longer offer these roles; ask for a new invitation",
-            ),
-            Error::InviteeRequired => {
-                refuse(PermissionDenied, "INVITEE_REQUIRED", "only the invitee can accept")
-            }
-            Error::LinkInvalid => refuse(NotFound, "LINK_INVALID", "this link does not exist"),
-            Error::EtagMismatch => {
-                refuse(Aborted, "ETAG_MISMATCH", "the organisation changed since it was read")
-            }
-            Error::ScopeMissing(scope) => refuse_with(
-                PermissionDenied,
-                "SCOPE_MISSING",
-                "the token lacks a scope",
-                "required",
-                scope.to_owned(),
-            ),
-            Error::AccountUnusable => refuse(
-                FailedPrecondition,
-                "ACCOUNT_UNUSABLE",
-                "the account of this address cannot be used",
-            ),
-            Error::Database(error) if db::is_unavailable(&error) => unavailable(error),
-            Error::Database(error) => internal(error),
-            Error::Peer(status) => peer_unavailable(&status),
-            Error::Internal(what) => internal(what),
+/// A refusal as callers hear it.
+struct Refusal {
+    code: Code,
+    reason: &'static str,
+    message: &'static str,
+    metadata: Option<(&'static str, String)>,
+    retry_after: Option<Duration>,
+}
+
+fn plain(code: Code, reason: &'static str, message: &'static str) -> Option<Refusal> {
+    Some(Refusal { code, reason, message, metadata: None, retry_after: None })
+}
+
+fn with(
+    code: Code,
+    reason: &'static str,
+    message: &'static str,
+    key: &'static str,
+    value: impl ToString,
+) -> Option<Refusal> {
+    let metadata = Some((key, value.to_string()));
+    Some(Refusal { code, reason, message, metadata, retry_after: None })
+}
+
+impl Error {
+    /// The reason of a refusal; nothing for malformed input and for failures of ours.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        self.refusal().map(|refusal| refusal.reason)
+    }
+
+    /// The one table: what each refusal is to callers.
+    #[rustfmt::skip]
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Invalid(_) | Self::Repeated(_) | Self::Database(_) | Self::Peer(_) | Self::Internal(_) => None,
+            Self::Denied(denied) => of_denied(denied),
+            Self::NotPending(state) => of_state(*state),
+            Self::RequestIdReused => plain(AlreadyExists, "REQUEST_ID_REUSED", "this request_id was used for another request"),
+            Self::ScopeMissing(scope) => with(PermissionDenied, "SCOPE_MISSING", "the token lacks a scope", "required", scope),
+            Self::OrganisationNotFound => plain(NotFound, "ORGANISATION_NOT_FOUND", "there is no such organisation"),
+            Self::DepthExceeded { max_depth } => with(FailedPrecondition, "DEPTH_EXCEEDED", "the tree may not become deeper", "max_depth", max_depth),
+            Self::MovePointless => plain(FailedPrecondition, "MOVE_POINTLESS", "an organisation cannot be moved below itself, or to where it is"),
+            Self::RoleLeftBehind { role } => with(FailedPrecondition, "ROLE_LEFT_BEHIND", "what would move uses a role that its new root does not have", "role", role),
+            Self::EtagMismatch => plain(Aborted, "ETAG_MISMATCH", "it changed since it was read"),
+            Self::MembershipNotFound => plain(NotFound, "MEMBERSHIP_NOT_FOUND", "there is no such membership"),
+            Self::UserNotFound => plain(NotFound, "USER_NOT_FOUND", "there is no such user or service account"),
+            Self::AlreadyMember => plain(AlreadyExists, "ALREADY_MEMBER", "this person is a member with these roles already"),
+            Self::LastOwner => plain(FailedPrecondition, "LAST_OWNER", "a root keeps at least one active owner without end"),
+            Self::RoleNotFound => plain(NotFound, "ROLE_NOT_FOUND", "there is no such role"),
+            Self::RoleExists => plain(AlreadyExists, "ROLE_EXISTS", "there is a role with this key"),
+            Self::RoleHeld => plain(FailedPrecondition, "ROLE_HELD", "the role is in use; name a replacement"),
+            Self::RoleBuiltIn => plain(FailedPrecondition, "ROLE_BUILT_IN", "built-in roles do not change"),
+            Self::InvitationNotFound => plain(NotFound, "INVITATION_NOT_FOUND", "there is no such invitation"),
+            Self::InvitationPending { id } => with(AlreadyExists, "INVITATION_PENDING", "this address has a pending invitation to this organisation; reissue that one", "invitation_id", id),
+            Self::InviterLostRight => plain(FailedPrecondition, "INVITER_LOST_RIGHT", "the inviter may no longer offer these roles; ask for a new invitation"),
+            Self::InviteeRequired => plain(PermissionDenied, "INVITEE_REQUIRED", "only the invitee can do this"),
+            Self::LinkInvalid => plain(NotFound, "LINK_INVALID", "this link does not exist"),
+            Self::AccountUnusable => plain(FailedPrecondition, "ACCOUNT_UNUSABLE", "the account of this address cannot be used"),
+            Self::AccountExists => plain(AlreadyExists, "ACCOUNT_EXISTS", "this address has an account"),
+            Self::DomainNotAllowed { domain } => with(FailedPrecondition, "DOMAIN_NOT_ALLOWED", "this organisation does not invite this mail domain", "domain", domain),
+            Self::TooManyInvitations { limit, retry_after } => Some(Refusal {
+                retry_after: Some(*retry_after),
+                ..with(ResourceExhausted, "TOO_MANY_INVITATIONS", "too many invitations; try again later", "limit", limit)?
+            }),
+            Self::ApplicationNotFound => plain(NotFound, "APPLICATION_NOT_FOUND", "there is no such application"),
+            Self::ApplicationWithoutRedirect => plain(FailedPrecondition, "APPLICATION_WITHOUT_REDIRECT", "the application has no redirect URL"),
+            Self::CallbackNotRegistered => plain(PermissionDenied, "CALLBACK_NOT_REGISTERED", "the application has not registered the callback's host"),
+            Self::AccessRequestNotFound => plain(NotFound, "ACCESS_REQUEST_NOT_FOUND", "there is no such access request"),
+            Self::AccessRequestPending { id } => with(AlreadyExists, "ACCESS_REQUEST_PENDING", "this was asked for already", "access_request_id", id),
+            Self::AccessRequestSettled { state } => with(FailedPrecondition, "ACCESS_REQUEST_SETTLED", "the request was settled before", "state", state),
+            Self::OwnRequest => plain(PermissionDenied, "OWN_REQUEST", "nobody decides on their own request or invitation"),
+            Self::AlreadyGranted => plain(AlreadyExists, "ALREADY_GRANTED", "what is asked for is held already"),
+            Self::MemberRequired => plain(FailedPrecondition, "MEMBER_REQUIRED", "only an active member of the organisation can have this"),
+            Self::RequesterRequired => plain(PermissionDenied, "REQUESTER_REQUIRED", "only the requester can withdraw"),
         }
     }
 }
 
-fn not_pending(state: State) -> Status {
+#[rustfmt::skip]
+fn of_denied(denied: &Denied) -> Option<Refusal> {
+    match denied {
+        Denied::Hidden => Error::OrganisationNotFound.refusal(),
+        Denied::Missing(permission) => with(PermissionDenied, "PERMISSION_MISSING", "you lack a permission at this organisation", "permission", permission.as_str()),
+        Denied::Archived => plain(FailedPrecondition, "ORGANISATION_ARCHIVED", "the organisation is archived"),
+        Denied::AboveCeiling(role) => with(PermissionDenied, "GRANT_CEILING_EXCEEDED", "nobody gives, changes or takes away what they do not hold at this organisation", "role", role),
+        Denied::NotInvitable(role) => with(PermissionDenied, "ROLE_NOT_INVITABLE", "a service account cannot give this role", "role", role),
+    }
+}
+
+fn of_state(state: State) -> Option<Refusal> {
     let (reason, message) = match state {
         State::Accepted => ("INVITATION_ACCEPTED", "the invitation was accepted before"),
         State::Revoked => ("INVITATION_REVOKED", "the invitation was taken back"),
         State::Declined => ("INVITATION_DECLINED", "the invitee declined"),
         State::Expired => ("INVITATION_EXPIRED", "the invitation's time is over"),
         // A pending invitation is refused for this reason only if it changed in between.
-        State::Pending => return unavailable("an invitation changed while it was changed"),
+        State::Pending => return None,
     };
-    refusal(DOMAIN, Code::FailedPrecondition, reason, message, &[], None)
+    plain(FailedPrecondition, reason, message)
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        if let Some(Refusal { code, reason, message, metadata, retry_after }) = error.refusal() {
+            return refusal(DOMAIN, code, reason, message, metadata.as_slice(), retry_after);
+        }
+        match error {
+            Error::Invalid(fields) => invalid(&fields),
+            Error::NotPending(_) => unavailable("an invitation changed while it was changed"),
+            Error::Database(error) if db::is_unavailable(&error) => unavailable(error),
+            Error::Database(error) => internal(error),
+            Error::Peer(status) => peer_unavailable(&status),
+            error => internal(format!("{error:?}")),
+        }
+    }
 }
 
 fn peer_unavailable(status: &Status) -> Status {
     tracing::warn!(code = ?status.code(), "a peer does not answer");
-    refusal(
-        DOMAIN,
-        Code::Unavailable,
-        "PEER_UNAVAILABLE",
-        "try again in a moment",
-        &[],
-        Some(std::time::Duration::from_secs(1)),
-    )
+    let second = Some(Duration::from_secs(1));
+    refusal(DOMAIN, Unavailable, "PEER_UNAVAILABLE", "try again in a moment", &[], second)
 }
 
 impl From<DbErr> for Error {

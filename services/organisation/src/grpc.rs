@@ -1,14 +1,24 @@
-use api::organisation::v1::{
-    invitation_service_server::{InvitationService, InvitationServiceServer},
-    membership_service_server::{MembershipService, MembershipServiceServer},
-    organisation_service_server::{OrganisationService, OrganisationServiceServer},
-    permission_service_server::{PermissionService, PermissionServiceServer},
-    *,
-};
-use service::Caller;
-use tonic::{Request, Response, Status, service::Routes};
+//! The RPCs, each delegating to a use case: a file a service, a few lines an RPC.
 
-use crate::{Organisations, invitations, memberships, organisations, permissions};
+mod invitations;
+mod memberships;
+mod organisations;
+mod permissions;
+
+use std::{future::Future, time::Duration};
+
+use api::organisation::v1::{
+    invitation_service_server::InvitationServiceServer,
+    membership_service_server::MembershipServiceServer,
+    organisation_service_server::OrganisationServiceServer,
+    permission_service_server::PermissionServiceServer,
+};
+use prost::Message;
+use tonic::{Response, Status, service::Routes};
+
+use crate::{Organisations, call::Call, change::record_refusal, error::Error};
+
+type Answer<T> = Result<Response<T>, Status>;
 
 pub(crate) fn routes(service: Organisations, limit: usize) -> Routes {
     let organisations = OrganisationServiceServer::new(service.clone());
@@ -21,137 +31,43 @@ pub(crate) fn routes(service: Organisations, limit: usize) -> Routes {
         .add_service(permissions.max_decoding_message_size(limit))
 }
 
-#[tonic::async_trait]
-impl OrganisationService for Organisations {
-    async fn create_organisation(
+impl Organisations {
+    /// Answers a call: a repeated one as the first time, and a refused one not without writing it
+    /// into the history.
+    async fn answer<R: Message + Default>(
         &self,
-        request: Request<CreateOrganisationRequest>,
-    ) -> Result<Response<CreateOrganisationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = organisations::create::create(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
+        call: &Call,
+        outcome: impl Future<Output = Result<R, Error>>,
+    ) -> Answer<R> {
+        match outcome.await {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(Error::Repeated(answer)) => match R::decode(answer.as_slice()) {
+                Ok(answer) => Ok(Response::new(answer)),
+                Err(error) => Err(service::internal(error)),
+            },
+            Err(Error::Invalid(mut fields)) => {
+                call.complete(&mut fields);
+                Err(Error::Invalid(fields).into())
+            }
+            Err(error) => {
+                if let Some(reason) = error.reason() {
+                    self.note_refusal(call, reason).await;
+                }
+                Err(error.into())
+            }
+        }
     }
 
-    async fn get_organisation(
-        &self,
-        request: Request<GetOrganisationRequest>,
-    ) -> Result<Response<GetOrganisationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = organisations::get::get(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn list_organisations(
-        &self,
-        request: Request<ListOrganisationsRequest>,
-    ) -> Result<Response<ListOrganisationsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = organisations::list::list(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn update_organisation(
-        &self,
-        request: Request<UpdateOrganisationRequest>,
-    ) -> Result<Response<UpdateOrganisationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = organisations::update::update(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-}
-
-#[tonic::async_trait]
-impl MembershipService for Organisations {
-    async fn list_memberships(
-        &self,
-        request: Request<ListMembershipsRequest>,
-    ) -> Result<Response<ListMembershipsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = memberships::list::list(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-}
-
-#[tonic::async_trait]
-impl PermissionService for Organisations {
-    async fn check_permission(
-        &self,
-        request: Request<CheckPermissionRequest>,
-    ) -> Result<Response<CheckPermissionResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = permissions::check::check(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-}
-
-#[tonic::async_trait]
-impl InvitationService for Organisations {
-    async fn create_invitation(
-        &self,
-        request: Request<CreateInvitationRequest>,
-    ) -> Result<Response<CreateInvitationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = invitations::create::create(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn get_invitation(
-        &self,
-        request: Request<GetInvitationRequest>,
-    ) -> Result<Response<GetInvitationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        Ok(Response::new(invitations::get::get(self, &caller, request.into_inner()).await?))
-    }
-
-    async fn list_invitations(
-        &self,
-        request: Request<ListInvitationsRequest>,
-    ) -> Result<Response<ListInvitationsResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        Ok(Response::new(invitations::list::list(self, &caller, request.into_inner()).await?))
-    }
-
-    async fn reissue_invitation(
-        &self,
-        request: Request<ReissueInvitationRequest>,
-    ) -> Result<Response<ReissueInvitationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = invitations::reissue::reissue(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn revoke_invitation(
-        &self,
-        request: Request<RevokeInvitationRequest>,
-    ) -> Result<Response<RevokeInvitationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = invitations::revoke::revoke(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn accept_invitation(
-        &self,
-        request: Request<AcceptInvitationRequest>,
-    ) -> Result<Response<AcceptInvitationResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = invitations::accept::accept(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn inspect_invitation_link(
-        &self,
-        request: Request<InspectInvitationLinkRequest>,
-    ) -> Result<Response<InspectInvitationLinkResponse>, Status> {
-        let answer = invitations::inspect_link::inspect_link(self, request.into_inner());
-        Ok(Response::new(answer.await?))
-    }
-
-    async fn get_invitation_mail(
-        &self,
-        request: Request<GetInvitationMailRequest>,
-    ) -> Result<Response<GetInvitationMailResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let answer = invitations::get_mail::get_mail(self, &caller, request.into_inner());
-        Ok(Response::new(answer.await?))
+    /// The history has a bound: of what one subject is refused in a minute, the first 600.
+    async fn note_refusal(&self, call: &Call, reason: &str) {
+        const MOST: u64 = 600;
+        let key = format!("usher:refusals:{}", call.subject);
+        let counted = self.cache.count(&key, Duration::from_secs(60)).await;
+        if counted.is_ok_and(|count| count > MOST) {
+            return;
+        }
+        if let Err(error) = record_refusal(self, call, reason).await {
+            tracing::warn!(%error, action = call.action, reason, "a refusal is not in the history");
+        }
     }
 }

@@ -1,9 +1,16 @@
 //! Migrations: they only expand, and contract in a later release.
 
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm::DbErr;
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, prelude::*};
 
 mod m0002_tree;
 mod m0003_invitations;
+mod m0004_roles;
+mod m0005_tree_in_full;
+mod m0006_applications;
+mod m0007_invitations_in_full;
+mod m0008_access_requests;
+mod m0009_audit;
 
 pub(crate) struct Migrator;
 
@@ -14,6 +21,34 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_tree::Tree),
             Box::new(m0003_invitations::Invitations),
             Box::new(db::migration::Announcements),
+            Box::new(db::migration::Requests),
+            Box::new(m0004_roles::RolesAsRows),
+            Box::new(m0005_tree_in_full::TreeInFull),
+            Box::new(m0006_applications::Applications),
+            Box::new(m0007_invitations_in_full::InvitationsInFull),
+            Box::new(m0008_access_requests::AccessRequests),
+            Box::new(m0009_audit::Audit),
         ]
     }
+}
+
+/// A column for a moment.
+fn at(column: impl IntoIden) -> ColumnDef {
+    ColumnDef::new(column).timestamp_with_time_zone().to_owned()
+}
+
+fn index(name: &str, table: &'static str) -> IndexCreateStatement {
+    Index::create().name(name).table(table).to_owned()
+}
+
+/// One statement a column, which is what SQLite can do.
+async fn add_columns<'a>(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    columns: impl IntoIterator<Item = &'a mut ColumnDef>,
+) -> Result<(), DbErr> {
+    for column in columns {
+        manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
+    }
+    Ok(())
 }

@@ -8,8 +8,12 @@ use service::{Consumer, Message, Refusal};
 
 use crate::{
     Organisations,
-    domain::role::{Role, Roles},
-    entity::{membership, organisation::PLATFORM, person},
+    domain::role::BuiltIn,
+    entity::{
+        membership::{self, New, Span},
+        organisation::PLATFORM,
+        person,
+    },
 };
 
 const QUEUE: Queue = Queue {
@@ -37,9 +41,9 @@ async fn handle(service: &Organisations, message: Message) -> Result<(), Refusal
     let tx = service.database.begin().await.map_err(retry)?;
     if db::inbox::claim(&tx, QUEUE.name, message.id, now).await.map_err(retry)? {
         person::remember(&*tx, id, &email, &display_name).await.map_err(retry)?;
-        let owner = Roles::from(Role::Owner);
-        let membership_id = service.clock.new_id();
-        membership::grant(&*tx, id, PLATFORM, &owner, membership_id, now).await.map_err(retry)?;
+        let (owner, span) = (BuiltIn::Owner.into(), Span::default());
+        let new = New { id: service.clock.new_id(), is_service_account: false, span, now };
+        membership::grant(&*tx, id, PLATFORM, &owner, new).await.map_err(retry)?;
     }
     tx.commit().await.map_err(retry)
 }

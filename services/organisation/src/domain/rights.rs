@@ -1,12 +1,27 @@
+use kernel::Uuid;
+
 use super::{
     permission::{Permission, Permissions},
     role::{Role, Roles},
 };
 
-/// The roles that a subject holds at a node, each with the distance of the node that it was given
-/// at: 0 for the node itself. Roles below or beside it do not appear: rights inherit downward only.
+/// What a subject holds at a node: the roles given there and above, as far as they count at this
+/// moment. Roles below or beside it do not appear: rights inherit downward only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rights(pub(crate) Vec<(i32, Role)>);
+pub(crate) struct Rights {
+    pub held: Vec<Held>,
+    /// Whether the node, or one above it, is archived.
+    pub archived: bool,
+}
+
+/// One role held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// How far above the node it was given; 0 for the node itself.
+    pub distance: i32,
+    pub role: Uuid,
+    pub permissions: Permissions,
+}
 
 /// Who gives a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +31,41 @@ pub(crate) enum Giver {
 }
 
 /// Why something is not allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// The subject may not even see the organisation.
     Hidden,
     /// The subject sees it, but lacks this.
     Missing(Permission),
-    /// The role holds permissions that the giver lacks.
-    AboveCeiling(Role),
-    /// Only a person may give this role.
-    NotInvitable(Role),
+    /// The organisation is archived: it can be looked at, and restored.
+    Archived,
+    /// The role of this key holds permissions that the giver lacks.
+    AboveCeiling(String),
+    /// Only a person may give the role of this key.
+    NotInvitable(String),
 }
 
+/// What is left of the rights at an archived organisation, of those who could restore it.
+const WHEN_ARCHIVED: Permissions = Permissions::of(&[
+    Permission::OrganisationsRead,
+    Permission::OrganisationsArchive,
+    Permission::MembersRead,
+    Permission::InvitationsRead,
+    Permission::RequestsRead,
+    Permission::DeliveriesRead,
+    Permission::AuditRead,
+]);
+
 impl Rights {
-    fn permissions(&self) -> Permissions {
-        let sets = self.0.iter().map(|(_, role)| role.permissions());
-        sets.fold(Permissions::default(), Permissions::union)
+    /// All that is allowed. An archived organisation lets nobody in but those who could restore it,
+    /// and those only look.
+    pub(crate) fn permissions(&self) -> Permissions {
+        let all = union(self.held.iter());
+        match (self.archived, all.contains(Permission::OrganisationsArchive)) {
+            (false, _) => all,
+            (true, true) => all.intersection(WHEN_ARCHIVED),
+            (true, false) => Permissions::NONE,
+        }
     }
 
     pub(crate) fn allow(&self, permission: Permission) -> bool {
@@ -40,64 +74,75 @@ impl Rights {
 
     /// Whether the subject holds the permission at the parent of the node.
     pub(crate) fn allow_above(&self, permission: Permission) -> bool {
-        let above = self.0.iter().filter(|(distance, _)| *distance > 0);
-        above.map(|(_, role)| role.permissions()).any(|set| set.contains(permission))
+        union(self.held.iter().filter(|held| held.distance > 0)).contains(permission)
     }
 
     /// What these rights are at a child of the node.
     pub(crate) fn one_tier_down(&self) -> Self {
-        Self(self.0.iter().map(|(distance, role)| (distance + 1, *role)).collect())
+        let down = |held: &Held| Held { distance: held.distance + 1, ..*held };
+        Self { held: self.held.iter().map(down).collect(), archived: self.archived }
     }
 
     /// Asks for a permission; what cannot be seen is hidden, whatever was asked for.
     pub(crate) fn require(&self, permission: Permission) -> Result<(), Denied> {
-        if !self.allow(Permission::OrganisationsRead) {
+        let allowed = self.permissions();
+        if !allowed.contains(Permission::OrganisationsRead) {
             Err(Denied::Hidden)
-        } else if !self.allow(permission) {
-            Err(Denied::Missing(permission))
-        } else {
+        } else if allowed.contains(permission) {
             Ok(())
+        } else if self.archived && union(self.held.iter()).contains(permission) {
+            Err(Denied::Archived)
+        } else {
+            Err(Denied::Missing(permission))
         }
     }
 
-    /// The grant ceiling: nobody grants what they do not hold at the node, and a caller that is not
-    /// a person grants only roles marked invitable.
-    pub(crate) fn require_to_grant(&self, roles: &Roles, giver: Giver) -> Result<(), Denied> {
-        for role in roles.iter() {
-            if giver == Giver::ServiceAccount && !role.is_invitable() {
-                return Err(Denied::NotInvitable(role));
-            }
-            if !role.permissions().is_subset_of(self.permissions()) {
-                return Err(Denied::AboveCeiling(role));
-            }
+    /// The grant ceiling: nobody gives, changes or takes away what they do not hold at the node.
+    pub(crate) fn require_to_hold(&self, roles: &Roles) -> Result<(), Denied> {
+        let held = self.permissions();
+        let above = |role: &&Role| !role.permissions.is_subset_of(held);
+        match roles.iter().find(above) {
+            Some(role) => Err(Denied::AboveCeiling(role.key.clone())),
+            None => Ok(()),
         }
-        Ok(())
     }
+
+    /// The ceiling for giving: and a caller that is not a person gives only roles marked invitable.
+    pub(crate) fn require_to_grant(&self, roles: &Roles, giver: Giver) -> Result<(), Denied> {
+        match roles.iter().find(|role| giver == Giver::ServiceAccount && !role.invitable) {
+            Some(role) => Err(Denied::NotInvitable(role.key.clone())),
+            None => self.require_to_hold(roles),
+        }
+    }
+}
+
+fn union<'a>(held: impl Iterator<Item = &'a Held>) -> Permissions {
+    held.fold(Permissions::NONE, |set, held| set.union(held.permissions))
 }
 
 #[cfg(test)]
 mod tests {
-    use kernel::Fields;
+    use super::{super::role::BuiltIn, *};
 
-    use super::*;
-
-    fn roles(roles: &[Role]) -> Roles {
-        let texts: Vec<_> = roles.iter().map(|role| role.as_str().to_owned()).collect();
-        Roles::read(&mut Fields::default(), &texts).unwrap()
+    fn holding(distance: i32, roles: &[BuiltIn]) -> Rights {
+        let held = roles.iter().map(|role| Held {
+            distance,
+            role: role.id(),
+            permissions: role.permissions(),
+        });
+        Rights { held: held.collect(), archived: false }
     }
 
-    /// Every set of held roles against every role offered: 16 × 4 cases, so none is left to chance.
+    /// Every set of held roles against every role offered: 32 × 5 cases, so none is left to chance.
     #[test]
     fn t06_nobody_grants_a_permission_that_they_lack() {
-        for bits in 0..16u8 {
+        for bits in 0..32u8 {
             let held: Vec<_> =
-                (0..4).filter(|i| bits & (1 << i) != 0).map(|i| (0, Role::ALL[i])).collect();
-            let rights = Rights(held);
-            for offered in Role::ALL {
-                let granted = rights.require_to_grant(&roles(&[offered]), Giver::Person).is_ok();
-                let exceeds = Permission::ALL.into_iter().any(|permission| {
-                    offered.permissions().contains(permission) && !rights.allow(permission)
-                });
+                (0..5).filter(|i| bits & (1 << i) != 0).map(|i| BuiltIn::ALL[i]).collect();
+            let rights = holding(0, &held);
+            for offered in BuiltIn::ALL {
+                let granted = rights.require_to_grant(&offered.into(), Giver::Person).is_ok();
+                let exceeds = offered.permissions().iter().any(|it| !rights.allow(it));
                 assert_eq!(granted, !exceeds, "{rights:?} offers {offered:?}");
             }
         }
@@ -105,17 +150,30 @@ mod tests {
 
     #[test]
     fn a_service_account_grants_invitable_roles_alone() {
-        let rights = Rights(vec![(0, Role::Owner)]);
-        let grant = |role| rights.require_to_grant(&roles(&[role]), Giver::ServiceAccount);
-        assert_eq!(grant(Role::User), Ok(()));
-        assert_eq!(grant(Role::Approver), Err(Denied::NotInvitable(Role::Approver)));
+        let rights = holding(0, &[BuiltIn::Owner]);
+        let grant = |role: BuiltIn| rights.require_to_grant(&role.into(), Giver::ServiceAccount);
+        assert_eq!(grant(BuiltIn::User), Ok(()));
+        assert_eq!(grant(BuiltIn::Approver), Err(Denied::NotInvitable("approver".to_owned())));
     }
 
     #[test]
     fn what_cannot_be_seen_is_hidden_whatever_is_asked() {
-        assert_eq!(Rights::default().require(Permission::InvitationsCreate), Err(Denied::Hidden));
-        let user = Rights(vec![(1, Role::User)]);
+        let nobody = Rights::default();
+        assert_eq!(nobody.require(Permission::InvitationsCreate), Err(Denied::Hidden));
         let missing = Denied::Missing(Permission::InvitationsCreate);
+        let user = holding(1, &[BuiltIn::User]);
         assert_eq!(user.require(Permission::InvitationsCreate), Err(missing));
+    }
+
+    #[test]
+    fn an_archived_organisation_is_for_those_who_could_restore_it_and_they_only_look() {
+        let user = Rights { archived: true, ..holding(0, &[BuiltIn::User]) };
+        assert_eq!(user.require(Permission::OrganisationsRead), Err(Denied::Hidden));
+        let admin = Rights { archived: true, ..holding(2, &[BuiltIn::Admin]) };
+        assert_eq!(admin.require(Permission::MembersRead), Ok(()));
+        assert_eq!(admin.require(Permission::OrganisationsArchive), Ok(()));
+        assert_eq!(admin.require(Permission::InvitationsCreate), Err(Denied::Archived));
+        let missing = Denied::Missing(Permission::OwnersManage);
+        assert_eq!(admin.require(Permission::OwnersManage), Err(missing));
     }
 }

@@ -2,12 +2,14 @@ use api::organisation::v1 as proto;
 use kernel::{Time, Uuid};
 use sea_orm::{ConnectionTrait, entity::prelude::*, sea_query::Expr};
 
-use super::membership;
+use super::{
+    membership::{self, Span},
+    organisation::etag,
+};
 use crate::domain::{
     invitation::State as DomainState,
     permission::Permission,
     rights::{Giver as DomainGiver, Rights},
-    role::Roles,
 };
 
 /// An offer of roles in an organisation to an address.
@@ -20,9 +22,21 @@ pub(crate) struct Model {
     /// Normalised.
     pub email: String,
     pub display_name: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub institution: String,
     /// Role keys with spaces between.
     pub roles: String,
+    pub application_id: Option<Uuid>,
+    pub personal_message: String,
+    pub membership_valid_from: Option<DateTimeUtc>,
+    pub membership_expires_at: Option<DateTimeUtc>,
+    pub source_id: String,
+    /// Where the outcome is told; empty for nowhere.
+    pub callback_url: String,
     pub state: State,
+    /// The access request that an acceptance waits for.
+    pub access_request_id: Option<Uuid>,
     pub locale: String,
     pub inviter_id: Uuid,
     pub inviter_kind: Giver,
@@ -30,6 +44,11 @@ pub(crate) struct Model {
     /// Counts the links, from 1: an earlier link than this is dead.
     pub issue: i32,
     pub expires_at: DateTimeUtc,
+    /// When the invitee is to be reminded; nothing once they were.
+    pub remind_at: Option<DateTimeUtc>,
+    /// The display name (or the address) folded, as UTF-8: what is ordered by.
+    pub search_name: Vec<u8>,
+    pub version: i32,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
     pub deleted_at: Option<DateTimeUtc>,
@@ -76,8 +95,9 @@ impl Model {
         DomainState::from(self.state).at(now, self.expires_at)
     }
 
-    pub(crate) fn roles(&self) -> Roles {
-        Roles::parse_row(&self.roles)
+    /// The time of the membership that it offers.
+    pub(crate) fn span(&self) -> Span {
+        Span { valid_from: self.membership_valid_from, expires_at: self.membership_expires_at }
     }
 
     /// As callers see it at a moment.
@@ -89,12 +109,13 @@ impl Model {
             DomainState::Revoked => proto::InvitationState::Revoked,
             DomainState::Expired => proto::InvitationState::Expired,
         };
+        let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
         proto::Invitation {
-            roles: self.roles().to_strings(),
             id: self.id.to_string(),
             organisation_id: self.organisation_id.to_string(),
             email: self.email,
             display_name: self.display_name,
+            roles: self.roles.split_whitespace().map(str::to_owned).collect(),
             state: state.into(),
             locale: self.locale,
             inviter_id: self.inviter_id.to_string(),
@@ -103,7 +124,18 @@ impl Model {
             created_at: Some(api::timestamp(self.created_at)),
             updated_at: Some(api::timestamp(self.updated_at)),
             deleted_at: self.deleted_at.map(api::timestamp),
-            ..Default::default()
+            first_name: self.first_name,
+            last_name: self.last_name,
+            institution: self.institution,
+            application_id: id(self.application_id),
+            personal_message: self.personal_message,
+            membership_valid_from: self.membership_valid_from.map(api::timestamp),
+            membership_expires_at: self.membership_expires_at.map(api::timestamp),
+            source_id: self.source_id,
+            callback_url: self.callback_url,
+            access_request_id: id(self.access_request_id),
+            etag: etag(self.version),
+            issue: self.issue,
         }
     }
 }
@@ -114,9 +146,10 @@ pub(crate) async fn seen_by(
     connection: &impl ConnectionTrait,
     id: Uuid,
     subject: Uuid,
+    now: Time,
 ) -> Result<Option<(Model, Rights)>, DbErr> {
     let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    let rights = membership::rights(connection, subject, found.organisation_id).await?;
+    let rights = membership::rights(connection, subject, found.organisation_id, now).await?;
     Ok(rights.allow(Permission::InvitationsRead).then_some((found, rights)))
 }
 
@@ -159,11 +192,6 @@ impl From<Giver> for DomainGiver {
             Giver::ServiceAccount => Self::ServiceAccount,
         }
     }
-}
-
-/// What kind of giver a caller is.
-pub(crate) fn giver(caller: &service::Caller) -> DomainGiver {
-    if caller.is_person() { DomainGiver::Person } else { DomainGiver::ServiceAccount }
 }
 
 impl From<DomainGiver> for Giver {

@@ -1,15 +1,21 @@
-use kernel::{Time, Uuid};
+use api::organisation::v1 as proto;
+use kernel::{Time, Uuid, fold};
 use sea_orm::{
     ActiveValue::Set,
-    ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, QuerySelect as _,
+    Condition, ConnectionTrait, DatabaseTransaction, ExprTrait as _, FromQueryResult, JoinType,
+    QuerySelect as _, QueryTrait,
     entity::prelude::*,
     sea_query::{LockType, OnConflict},
 };
 
-use super::{ancestor, membership_role, organisation::PLATFORM};
+use super::{
+    ancestor, membership_role,
+    organisation::{self, PLATFORM, etag},
+    person, role,
+};
 use crate::domain::{
-    rights::Rights,
-    role::{Role, Roles},
+    rights::{self, Rights},
+    role::{BuiltIn, Roles},
 };
 
 /// A user or service account in an organisation.
@@ -22,7 +28,23 @@ pub(crate) struct Model {
     pub organisation_id: Uuid,
     /// UUIDv7: the order of joining.
     pub id: Uuid,
+    pub state: State,
+    pub is_service_account: bool,
+    pub valid_from: Option<DateTimeUtc>,
+    pub expires_at: Option<DateTimeUtc>,
+    /// When its beginning or end is to be announced.
+    pub next_change_at: Option<DateTimeUtc>,
+    /// The person's name folded, as UTF-8: what is ordered by.
+    pub search_name: Vec<u8>,
+    pub version: i32,
     pub created_at: DateTimeUtc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+pub(crate) enum State {
+    Active,
+    Suspended,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -30,19 +52,70 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Model {
+    /// Where it stands at a moment.
+    pub(crate) fn state_at(&self, now: Time) -> proto::MembershipState {
+        use proto::MembershipState;
+        if self.state == State::Suspended {
+            MembershipState::Suspended
+        } else if self.valid_from.is_some_and(|from| from > now) {
+            MembershipState::NotYetValid
+        } else if self.expires_at.is_some_and(|until| until <= now) {
+            MembershipState::Expired
+        } else {
+            MembershipState::Active
+        }
+    }
+
+    /// As callers see it at a moment; a service account is no person.
+    pub(crate) fn seen(
+        self,
+        roles: Vec<String>,
+        person: Option<person::Model>,
+        now: Time,
+    ) -> proto::Membership {
+        let (email, display_name) =
+            person.map(|person| (person.email, person.display_name)).unwrap_or_default();
+        proto::Membership {
+            organisation_id: self.organisation_id.to_string(),
+            user_id: self.subject_id.to_string(),
+            email,
+            display_name,
+            roles,
+            created_at: Some(api::timestamp(self.created_at)),
+            state: self.state_at(now).into(),
+            valid_from: self.valid_from.map(api::timestamp),
+            expires_at: self.expires_at.map(api::timestamp),
+            etag: etag(self.version),
+            invitation_id: String::new(),
+            is_service_account: self.is_service_account,
+        }
+    }
+}
+
+/// Whether a membership counts at a moment: only then does it give rights.
+pub(crate) fn counts(now: Time) -> Condition {
+    let begun = Column::ValidFrom.is_null().or(Column::ValidFrom.lte(now));
+    let goes_on = Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now));
+    Condition::all().add(Column::State.eq(State::Active)).add(begun).add(goes_on)
+}
+
 #[derive(FromQueryResult)]
 struct Held {
     distance: i32,
-    role: String,
+    role_id: Uuid,
+    permissions: i64,
+    archived_by: Option<Uuid>,
 }
 
-/// The rights of a subject at an organisation; none if there is no such organisation.
+/// The rights of a subject at an organisation at a moment; none if there is no such organisation.
 pub(crate) async fn rights(
     connection: &impl ConnectionTrait,
     subject: Uuid,
     organisation: Uuid,
+    now: Time,
 ) -> Result<Rights, DbErr> {
-    let held = held(subject, organisation).into_model::<Held>().all(connection).await?;
+    let held = held(subject, organisation, now).into_model::<Held>().all(connection).await?;
     Ok(collect(held))
 }
 
@@ -51,46 +124,107 @@ pub(crate) async fn rights_held(
     tx: &DatabaseTransaction,
     subject: Uuid,
     organisation: Uuid,
+    now: Time,
 ) -> Result<Rights, DbErr> {
-    let locked = held(subject, organisation).lock(LockType::Share);
+    // Of the tables read, these two say what the subject holds.
+    let mut locked = held(subject, organisation, now);
+    let tables = [membership_role::Entity.table_ref(), Entity.table_ref()];
+    QueryTrait::query(&mut locked).lock_with_tables(LockType::Share, tables);
     Ok(collect(locked.into_model::<Held>().all(tx).await?))
 }
 
-fn held(subject: Uuid, organisation: Uuid) -> Select<membership_role::Entity> {
+fn held(subject: Uuid, organisation: Uuid, now: Time) -> Select<membership_role::Entity> {
     let to_ancestor = membership_role::Entity::belongs_to(ancestor::Entity)
         .from(membership_role::Column::OrganisationId)
         .to(ancestor::Column::AncestorId);
+    let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
+        .from(ancestor::Column::OrganisationId)
+        .to(organisation::Column::Id);
     membership_role::Entity::find()
         .select_only()
         .column(ancestor::Column::Distance)
-        .column(membership_role::Column::Role)
+        .column(membership_role::Column::RoleId)
+        .column(role::Column::Permissions)
+        .column(organisation::Column::ArchivedBy)
         .join(JoinType::InnerJoin, to_ancestor.into())
+        .join(JoinType::InnerJoin, to_organisation.into())
+        .join(JoinType::InnerJoin, to_membership())
+        .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
         .filter(ancestor::Column::OrganisationId.eq(organisation))
         .filter(membership_role::Column::SubjectId.eq(subject))
+        .filter(counts(now))
 }
 
-fn collect(held: Vec<Held>) -> Rights {
-    let roles = held.into_iter().filter_map(|Held { distance, role }| {
-        // An unknown role is one of a later version of ours: it grants nothing here.
-        Some((distance, Role::parse(&role).ok()?))
+/// From a role held to its membership.
+pub(crate) fn to_membership() -> RelationDef {
+    membership_role::Entity::belongs_to(Entity)
+        .from((membership_role::Column::SubjectId, membership_role::Column::OrganisationId))
+        .to((Column::SubjectId, Column::OrganisationId))
+        .into()
+}
+
+fn collect(rows: Vec<Held>) -> Rights {
+    let archived = rows.iter().any(|row| row.archived_by.is_some());
+    let held = rows.into_iter().map(|row| rights::Held {
+        distance: row.distance,
+        role: row.role_id,
+        permissions: role::permissions_of(row.role_id, row.permissions),
     });
-    Rights(roles.collect())
+    Rights { held: held.collect(), archived }
 }
 
-/// Adds roles to a subject's membership, which begins if there is none.
+/// The roles that a subject holds at exactly this organisation, whether or not they count now.
+pub(crate) async fn roles(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+) -> Result<Roles, DbErr> {
+    let rows = membership_role::Entity::find()
+        .find_also_related(role::Entity)
+        .filter(membership_role::Column::SubjectId.eq(subject))
+        .filter(membership_role::Column::OrganisationId.eq(organisation))
+        .all(connection)
+        .await?;
+    Ok(rows.into_iter().filter_map(|(_, role)| Some(role?.role())).collect())
+}
+
+/// The time of a membership: from when, and until when it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub valid_from: Option<Time>,
+    pub expires_at: Option<Time>,
+}
+
+impl Span {
+    /// When its next beginning or end is, after a moment.
+    pub(crate) fn next_change(&self, now: Time) -> Option<Time> {
+        self.valid_from.filter(|from| *from > now).or(self.expires_at)
+    }
+}
+
+/// Adds roles to a subject's membership, which begins if there is none, with this time. A membership
+/// that there is keeps its time: an invitation never lowers anyone.
 pub(crate) async fn grant(
     tx: &impl ConnectionTrait,
     subject: Uuid,
     organisation: Uuid,
     roles: &Roles,
-    id: Uuid,
-    now: Time,
+    new: New,
 ) -> Result<(), DbErr> {
+    let person = person::Entity::find_by_id(subject).one(tx).await?;
+    let name = person.map(|person| fold(&person.display_name)).unwrap_or_default();
     let membership = ActiveModel {
         subject_id: Set(subject),
         organisation_id: Set(organisation),
-        id: Set(id),
-        created_at: Set(now),
+        id: Set(new.id),
+        state: Set(State::Active),
+        is_service_account: Set(new.is_service_account),
+        valid_from: Set(new.span.valid_from),
+        expires_at: Set(new.span.expires_at),
+        next_change_at: Set(new.span.next_change(new.now)),
+        search_name: Set(name.into_bytes()),
+        version: Set(1),
+        created_at: Set(new.now),
     };
     let exists =
         OnConflict::columns([Column::SubjectId, Column::OrganisationId]).do_nothing().to_owned();
@@ -98,17 +232,42 @@ pub(crate) async fn grant(
     let rows = roles.iter().map(|role| membership_role::ActiveModel {
         subject_id: Set(subject),
         organisation_id: Set(organisation),
-        role: Set(role.as_str().to_owned()),
+        role_id: Set(role.id),
     });
     let held = OnConflict::new().do_nothing().to_owned();
     membership_role::Entity::insert_many(rows).on_conflict(held).exec_without_returning(tx).await?;
     Ok(())
 }
 
-/// Whether anybody is owner of the platform.
-pub(crate) async fn platform_has_owner(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
+/// What a membership begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct New {
+    pub id: Uuid,
+    pub is_service_account: bool,
+    pub span: Span,
+    pub now: Time,
+}
+
+/// Whether somebody owns an organisation for good: active, begun, without end. Whoever takes an
+/// owner away asks with the organisation's row held ([`organisation::hold`]).
+pub(crate) async fn has_lasting_owner(
+    connection: &impl ConnectionTrait,
+    organisation: Uuid,
+    now: Time,
+) -> Result<bool, DbErr> {
     let owner = membership_role::Entity::find()
-        .filter(membership_role::Column::OrganisationId.eq(PLATFORM))
-        .filter(membership_role::Column::Role.eq(Role::Owner.as_str()));
+        .join(JoinType::InnerJoin, to_membership())
+        .filter(membership_role::Column::RoleId.eq(BuiltIn::Owner.id()))
+        .filter(membership_role::Column::OrganisationId.eq(organisation))
+        .filter(counts(now))
+        .filter(Column::ExpiresAt.is_null());
     Ok(owner.one(connection).await?.is_some())
+}
+
+/// Whether anybody is owner of the platform.
+pub(crate) async fn platform_has_owner(
+    connection: &impl ConnectionTrait,
+    now: Time,
+) -> Result<bool, DbErr> {
+    has_lasting_owner(connection, PLATFORM, now).await
 }

@@ -1,9 +1,16 @@
-use kernel::Uuid;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*, sea_query::OnConflict};
+use kernel::{Uuid, fold};
+use sea_orm::{
+    ActiveValue::Set,
+    ConnectionTrait,
+    entity::prelude::*,
+    sea_query::{Expr, OnConflict},
+};
 use service::{Caller, CallerKind};
 
-/// What lists show of a user: a copy of what the identity service owns, so that a list of members
-/// is one query.
+use super::membership;
+
+/// What lists show of a user or service account: a copy of what the identity service owns, so that a
+/// list of members is one query. Of a service account there is a name and no address.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "people")]
 pub(crate) struct Model {
@@ -51,5 +58,12 @@ pub(crate) async fn remember(
     let anew = OnConflict::column(Column::UserId)
         .update_columns([Column::Email, Column::DisplayName])
         .to_owned();
-    Entity::insert(row).on_conflict(anew).exec_without_returning(tx).await.map(|_| ())
+    Entity::insert(row).on_conflict(anew).exec_without_returning(tx).await?;
+    // Lists of members are ordered by name.
+    membership::Entity::update_many()
+        .col_expr(membership::Column::SearchName, Expr::value(fold(display_name).into_bytes()))
+        .filter(membership::Column::SubjectId.eq(user_id))
+        .exec(tx)
+        .await
+        .map(|_| ())
 }

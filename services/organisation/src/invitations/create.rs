@@ -4,20 +4,19 @@ use api::{
     },
     organisation::v1::{CreateInvitationRequest, CreateInvitationResponse, InvitationCreated},
 };
-use db::Transaction;
-use kernel::{DisplayName, EmailAddress, Fields, Uuid, parse_id};
+use kernel::{DisplayName, EmailAddress, Fields, Uuid, fold, parse_id};
 use sea_orm::{IntoActiveModel as _, entity::prelude::*, sea_query::OnConflict};
-use service::Caller;
 
 use crate::{
     Organisations,
-    domain::{invitation::Locale, permission::Permission, role::Roles},
-    entity::{
-        invitation::{self, giver},
-        membership, membership_role,
-        organisation::PLATFORM,
-        person,
+    call::Call,
+    change::{Change, Record},
+    domain::{
+        invitation::Locale,
+        permission::Permission,
+        role::{BuiltIn, RoleKey, Roles},
     },
+    entity::{invitation, membership, organisation::PLATFORM, person, role},
     error::Error,
 };
 
@@ -30,7 +29,7 @@ use crate::{
 /// mail.
 pub(crate) async fn create(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: CreateInvitationRequest,
 ) -> Result<CreateInvitationResponse, Error> {
     let CreateInvitationRequest { organisation_id, email, display_name, roles, locale, .. } =
@@ -39,34 +38,49 @@ pub(crate) async fn create(
     let organisation = fields.read("organisation_id", parse_id(&organisation_id));
     let email = fields.read("email", EmailAddress::parse(&email));
     let name = fields.read_optional("display_name", &display_name, DisplayName::parse);
-    let roles = Roles::read(&mut fields, &roles);
+    let keys = RoleKey::read_all(&mut fields, "roles", &roles);
     let locale = fields.read("locale", Locale::parse(&locale));
-    let (Some(organisation), Some(email), Some(name), Some(roles), Some(locale)) =
-        (organisation, email, name, roles, locale)
+    let (Some(organisation), Some(email), Some(name), Some(keys), Some(locale)) =
+        (organisation, email, name, keys, locale)
     else {
         return Err(Error::Invalid(fields));
     };
-    let rights = membership::rights(service.database.read(), caller.subject, organisation).await?;
+    let rights = service.rights(call, service.database.read(), organisation).await?;
     rights.require(Permission::InvitationsCreate)?;
     if organisation == PLATFORM {
         return Err(Error::OrganisationNotFound);
     }
-    rights.require_to_grant(&roles, giver(caller))?;
+    let roles = offered(service, organisation, &keys).await?;
+    rights.require_to_grant(&roles, call.giver())?;
     let name = name.map(String::from).unwrap_or_default();
     let invitee = account_of(service, &email, &name).await?;
 
-    let now = service.clock.now();
+    let change = service.begin(call).await?;
+    let now = change.now;
     let offered = invitation::Model {
         id: service.clock.new_id(),
         organisation_id: organisation,
         email: email.into(),
         // As it was given: what the account is called is not for whoever guesses its address.
+        search_name: fold(&name).into_bytes(),
         display_name: name,
+        first_name: String::new(),
+        last_name: String::new(),
+        institution: String::new(),
+        application_id: None,
+        personal_message: String::new(),
+        membership_valid_from: None,
+        membership_expires_at: None,
+        source_id: String::new(),
+        callback_url: String::new(),
+        access_request_id: None,
+        remind_at: None,
+        version: 1,
         roles: roles.to_string(),
         state: invitation::State::Pending,
         locale: locale.into(),
-        inviter_id: caller.subject,
-        inviter_kind: giver(caller).into(),
+        inviter_id: call.subject,
+        inviter_kind: call.giver().into(),
         invitee_id: invitee,
         issue: 1,
         expires_at: now + service.link_life,
@@ -74,20 +88,20 @@ pub(crate) async fn create(
         updated_at: now,
         deleted_at: None,
     };
-    let tx = service.database.begin().await?;
-    refuse_member(&tx, invitee, organisation, &roles).await?;
-    insert(&tx, &offered).await?;
+    refuse_member(&change, invitee, organisation, &roles).await?;
+    insert(&change, &offered).await?;
     // The mail names the inviter.
-    person::remember_caller(&*tx, caller).await?;
+    person::remember_caller(&*change, call).await?;
     let event = InvitationCreated {
         invitation_id: offered.id.to_string(),
         organisation_id: organisation.to_string(),
         issue: offered.issue,
     };
     let key = "organisation.invitation.created.v1";
-    service::publish(&tx, &service.clock, key, offered.id, &event).await?;
-    tx.commit().await?;
-    Ok(CreateInvitationResponse { invitation: Some(offered.seen_at(now)) })
+    change.publish(key, offered.id, &event).await?;
+    let record = Record::of("invitation", offered.id, organisation).invitation(offered.id);
+    change.record(record.detail(format!("roles={roles}"))).await?;
+    change.commit(CreateInvitationResponse { invitation: Some(offered.seen_at(now)) }).await
 }
 
 /// The invitee's account, from the identity service; made there if there is none.
@@ -115,36 +129,45 @@ async fn account_of(
     }
 }
 
+/// The roles that the keys name; without any, the default role.
+async fn offered(
+    service: &Organisations,
+    organisation: Uuid,
+    keys: &[RoleKey],
+) -> Result<Roles, Error> {
+    if keys.is_empty() {
+        return Ok(BuiltIn::User.into());
+    }
+    let among = role::given_at(organisation);
+    let found = role::find(service.database.read(), among, "roles", keys).await?;
+    found.map_err(Error::Invalid)
+}
+
 /// An invitation adds something: who holds all the roles already is not invited.
 async fn refuse_member(
-    tx: &Transaction,
+    change: &Change<'_>,
     subject: Uuid,
     organisation: Uuid,
     roles: &Roles,
 ) -> Result<(), Error> {
-    let held = membership_role::Entity::find()
-        .filter(membership_role::Column::SubjectId.eq(subject))
-        .filter(membership_role::Column::OrganisationId.eq(organisation))
-        .all(&**tx)
-        .await?;
-    let holds = |role: &str| held.iter().any(|row| row.role == role);
-    if roles.iter().all(|role| holds(role.as_str())) { Err(Error::AlreadyMember) } else { Ok(()) }
+    let held = membership::roles(&**change, subject, organisation).await?;
+    if roles.iter().all(|role| held.contains(role.id)) { Err(Error::AlreadyMember) } else { Ok(()) }
 }
 
-async fn insert(tx: &Transaction, offered: &invitation::Model) -> Result<(), Error> {
+async fn insert(change: &Change<'_>, offered: &invitation::Model) -> Result<(), Error> {
     let invitation::Model { organisation_id, email, created_at, .. } = offered;
-    invitation::settle_expired(&**tx, *organisation_id, email, *created_at).await?;
+    invitation::settle_expired(&**change, *organisation_id, email, *created_at).await?;
     let one_pending = OnConflict::new().do_nothing().to_owned();
     let row = offered.clone().into_active_model();
     let insert = invitation::Entity::insert(row).on_conflict(one_pending);
-    if insert.exec_without_returning(&**tx).await? == 1 {
+    if insert.exec_without_returning(&**change).await? == 1 {
         return Ok(());
     }
     let pending = invitation::Entity::find()
         .filter(invitation::Column::OrganisationId.eq(*organisation_id))
         .filter(invitation::Column::Email.eq(email))
         .filter(invitation::Column::State.eq(invitation::State::Pending))
-        .one(&**tx)
+        .one(&**change)
         .await?;
     Err(Error::InvitationPending { id: pending.map_or(Uuid::nil(), |pending| pending.id) })
 }

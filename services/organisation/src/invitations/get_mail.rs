@@ -1,10 +1,10 @@
 use api::organisation::v1::{GetInvitationMailRequest, GetInvitationMailResponse};
 use kernel::{Fields, Sealed, parse_id};
 use sea_orm::EntityTrait as _;
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
     domain::invitation::State,
     entity::{invitation, organisation, person},
     error::Error,
@@ -17,7 +17,7 @@ use crate::{
 /// Needs the scope `invitations.mail`.
 pub(crate) async fn get_mail(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: GetInvitationMailRequest,
 ) -> Result<GetInvitationMailResponse, Error> {
     let GetInvitationMailRequest { invitation_id, issue } = request;
@@ -25,7 +25,7 @@ pub(crate) async fn get_mail(
     let Some(id) = fields.read("invitation_id", parse_id(&invitation_id)) else {
         return Err(Error::Invalid(fields));
     };
-    if !caller.has_scope("invitations.mail") {
+    if !call.has_scope("invitations.mail") {
         return Err(Error::ScopeMissing("invitations.mail"));
     }
     let database = service.database.read();

@@ -2,14 +2,13 @@ use api::organisation::v1::{InvitationState, ListInvitationsRequest, ListInvitat
 use db::PageRequest;
 use kernel::{Fields, Malformed, Time, parse_id};
 use sea_orm::{Condition, QueryOrder as _, QuerySelect as _, entity::prelude::*};
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
     domain::permission::Permission,
     entity::{
         invitation::{self, Column, State},
-        membership,
         organisation::PLATFORM,
     },
     error::Error,
@@ -20,7 +19,7 @@ use crate::{
 /// Needs `invitations.read` there.
 pub(crate) async fn list(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: ListInvitationsRequest,
 ) -> Result<ListInvitationsResponse, Error> {
     let ListInvitationsRequest { organisation_id, state, page_size, page_token, .. } = request;
@@ -35,7 +34,7 @@ pub(crate) async fn list(
         return Err(Error::Invalid(fields));
     };
     let database = service.database.read();
-    let rights = membership::rights(database, caller.subject, id).await?;
+    let rights = service.rights(call, database, id).await?;
     rights.require(Permission::InvitationsRead)?;
     if id == PLATFORM {
         return Err(Error::OrganisationNotFound);

@@ -3,14 +3,15 @@ use api::organisation::v1::{
 };
 use kernel::{Fields, parse_id};
 use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
+    change::Record,
     domain::permission::Permission,
     entity::{
-        invitation::{self, Column, State, giver},
-        person,
+        invitation::{self, Column, State},
+        person, role,
     },
     error::Error,
 };
@@ -22,57 +23,62 @@ use crate::{
 /// becomes the mail.
 pub(crate) async fn reissue(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: ReissueInvitationRequest,
 ) -> Result<ReissueInvitationResponse, Error> {
-    let ReissueInvitationRequest { id, .. } = request;
+    let ReissueInvitationRequest { id, request_id: _ } = request;
     let mut fields = Fields::default();
     let Some(id) = fields.read("id", parse_id(&id)) else {
         return Err(Error::Invalid(fields));
     };
 
-    let tx = service.database.begin().await?;
-    let seen = invitation::seen_by(&*tx, id, caller.subject).await?;
+    let change = service.begin(call).await?;
+    let now = change.now;
+    let seen = invitation::seen_by(&*change, id, call.subject, now).await?;
     let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
     rights.require(Permission::InvitationsReissue)?;
-    rights.require_to_grant(&found.roles(), giver(caller))?;
-    let now = service.clock.now();
-    invitation::settle_expired(&*tx, found.organisation_id, &found.email, now).await?;
-    let kind: invitation::Giver = giver(caller).into();
+    call.note(found.organisation_id);
+    let among = role::given_at(found.organisation_id);
+    let roles = role::find_again(&*change, among, &found.roles).await?;
+    rights.require_to_grant(&roles.ok_or(Error::RoleNotFound)?, call.giver())?;
+    invitation::settle_expired(&*change, found.organisation_id, &found.email, now).await?;
+    let kind: invitation::Giver = call.giver().into();
     let reissued = invitation::Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Pending))
         .col_expr(Column::Issue, Expr::col(Column::Issue).add(1))
-        .col_expr(Column::InviterId, Expr::value(caller.subject))
+        .col_expr(Column::InviterId, Expr::value(call.subject))
         .col_expr(Column::InviterKind, Expr::value(kind))
         .col_expr(Column::ExpiresAt, Expr::value(now + service.link_life))
         .col_expr(Column::UpdatedAt, Expr::value(now))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .filter(Column::Id.eq(id))
         .filter(Column::State.is_in([State::Pending, State::Expired]))
-        .exec(&*tx)
+        .exec(&*change)
         .await;
     let reissued = match reissued {
         // A later invitation of the same address is pending: that one is to be reissued.
         Err(error) if db::is_unique_violation(&error) => {
-            drop(tx);
+            drop(change);
             return Err(pending_instead(service, &found).await?);
         }
         reissued => reissued?.rows_affected,
     };
-    let found = invitation::Entity::find_by_id(id).one(&*tx).await?;
+    let found = invitation::Entity::find_by_id(id).one(&*change).await?;
     let found = found.ok_or(Error::InvitationNotFound)?;
     if reissued == 0 {
         return Err(Error::NotPending(found.state_at(now)));
     }
-    person::remember_caller(&*tx, caller).await?;
+    person::remember_caller(&*change, call).await?;
     let event = InvitationReissued {
         invitation_id: found.id.to_string(),
         organisation_id: found.organisation_id.to_string(),
         issue: found.issue,
     };
     let key = "organisation.invitation.reissued.v1";
-    service::publish(&tx, &service.clock, key, found.id, &event).await?;
-    tx.commit().await?;
-    Ok(ReissueInvitationResponse { invitation: Some(found.seen_at(now)) })
+    change.publish(key, found.id, &event).await?;
+    let record = Record::of("invitation", found.id, found.organisation_id).invitation(found.id);
+    change.record(record.detail(format!("issue={}", found.issue))).await?;
+    change.commit(ReissueInvitationResponse { invitation: Some(found.seen_at(now)) }).await
 }
 
 async fn pending_instead(

@@ -1,10 +1,11 @@
-use api::organisation::v1::{RevokeInvitationRequest, RevokeInvitationResponse};
+use api::organisation::v1::{InvitationSettled, RevokeInvitationRequest, RevokeInvitationResponse};
 use kernel::{Fields, parse_id};
-use sea_orm::{entity::prelude::*, sea_query::Expr};
-use service::Caller;
+use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
 
 use crate::{
     Organisations,
+    call::Call,
+    change::Record,
     domain::{invitation::State as Stands, permission::Permission},
     entity::invitation::{self, Column, State},
     error::Error,
@@ -15,34 +16,45 @@ use crate::{
 /// Needs `invitations.revoke` at its organisation.
 pub(crate) async fn revoke(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: RevokeInvitationRequest,
 ) -> Result<RevokeInvitationResponse, Error> {
-    let RevokeInvitationRequest { id, .. } = request;
+    let RevokeInvitationRequest { id, request_id: _ } = request;
     let mut fields = Fields::default();
     let Some(id) = fields.read("id", parse_id(&id)) else {
         return Err(Error::Invalid(fields));
     };
 
-    let tx = service.database.begin().await?;
-    let seen = invitation::seen_by(&*tx, id, caller.subject).await?;
-    let (_, rights) = seen.ok_or(Error::InvitationNotFound)?;
+    let change = service.begin(call).await?;
+    let now = change.now;
+    let seen = invitation::seen_by(&*change, id, call.subject, now).await?;
+    let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
+    call.note(found.organisation_id);
     rights.require(Permission::InvitationsRevoke)?;
-    let now = service.clock.now();
     let revoked = invitation::Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Revoked))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .col_expr(Column::DeletedAt, Expr::value(now))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .filter(Column::Id.eq(id))
         .filter(Column::State.is_in([State::Pending, State::Expired]))
-        .exec(&*tx)
+        .exec(&*change)
         .await?;
-    let found = invitation::Entity::find_by_id(id).one(&*tx).await?;
+    let found = invitation::Entity::find_by_id(id).one(&*change).await?;
     let found = found.ok_or(Error::InvitationNotFound)?;
     let state = found.state_at(now);
     if revoked.rows_affected == 0 && state != Stands::Revoked {
         return Err(Error::NotPending(state));
     }
-    tx.commit().await?;
-    Ok(RevokeInvitationResponse { invitation: Some(found.seen_at(now)) })
+    if revoked.rows_affected == 1 {
+        let event = InvitationSettled {
+            invitation_id: id.to_string(),
+            organisation_id: found.organisation_id.to_string(),
+            state: "revoked".to_owned(),
+        };
+        change.announce("organisation.invitation.settled.v1", id, &event).await?;
+        let record = Record::of("invitation", id, found.organisation_id).invitation(id);
+        change.record(record).await?;
+    }
+    change.commit(RevokeInvitationResponse { invitation: Some(found.seen_at(now)) }).await
 }

@@ -1,22 +1,22 @@
 use std::collections::HashMap;
 
-use api::organisation::v1::{ListMembershipsRequest, ListMembershipsResponse, Membership};
+use api::organisation::v1::{ListMembershipsRequest, ListMembershipsResponse};
 use db::PageRequest;
 use kernel::{Fields, Uuid, parse_id};
 use sea_orm::{QueryOrder as _, QuerySelect as _, entity::prelude::*};
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
     domain::permission::Permission,
-    entity::{membership, membership_role, organisation::PLATFORM, person},
+    entity::{membership, membership_role, organisation::PLATFORM, person, role},
     error::Error,
 };
 
 /// The members of one organisation, in order of joining. Needs `members.read` there.
 pub(crate) async fn list(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: ListMembershipsRequest,
 ) -> Result<ListMembershipsResponse, Error> {
     let ListMembershipsRequest { organisation_id, page_size, page_token, .. } = request;
@@ -27,7 +27,7 @@ pub(crate) async fn list(
         return Err(Error::Invalid(fields));
     };
     let database = service.database.read();
-    let rights = membership::rights(database, caller.subject, id).await?;
+    let rights = service.rights(call, database, id).await?;
     rights.require(Permission::MembersRead)?;
     if id == PLATFORM {
         return Err(Error::OrganisationNotFound);
@@ -43,19 +43,10 @@ pub(crate) async fn list(
     let subjects: Vec<Uuid> = page.rows.iter().map(|row| row.subject_id).collect();
     let mut roles = roles_of(service, id, &subjects).await?;
     let mut people = people(service, &subjects).await?;
+    let now = service.clock.now();
     let memberships = page.rows.into_iter().map(|row| {
-        let person = people.remove(&row.subject_id);
-        let (email, display_name) =
-            person.map(|person| (person.email, person.display_name)).unwrap_or_default();
-        Membership {
-            organisation_id: row.organisation_id.to_string(),
-            user_id: row.subject_id.to_string(),
-            email,
-            display_name,
-            roles: roles.remove(&row.subject_id).unwrap_or_default(),
-            created_at: Some(api::timestamp(row.created_at)),
-            ..Default::default()
-        }
+        let (roles, person) = (roles.remove(&row.subject_id), people.remove(&row.subject_id));
+        row.seen(roles.unwrap_or_default(), person, now)
     });
     Ok(ListMembershipsResponse {
         memberships: memberships.collect(),
@@ -69,14 +60,15 @@ async fn roles_of(
     subjects: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<String>>, Error> {
     let rows = membership_role::Entity::find()
+        .find_also_related(role::Entity)
         .filter(membership_role::Column::OrganisationId.eq(organisation))
         .filter(membership_role::Column::SubjectId.is_in(subjects.iter().copied()))
-        .order_by_asc(membership_role::Column::Role)
+        .order_by_asc(role::Column::Key)
         .all(service.database.read())
         .await?;
     let mut roles = HashMap::<Uuid, Vec<String>>::new();
-    for row in rows {
-        roles.entry(row.subject_id).or_default().push(row.role);
+    for (row, role) in rows {
+        roles.entry(row.subject_id).or_default().extend(role.map(|role| role.key));
     }
     Ok(roles)
 }

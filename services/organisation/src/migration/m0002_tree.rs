@@ -1,5 +1,5 @@
 use kernel::Clock;
-use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::DbErr;
 use sea_orm_migration::prelude::*;
 
 use crate::entity::{
@@ -148,9 +148,9 @@ async fn create_memberships(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .table("membership_roles")
                 .col(ColumnDef::new(Role::SubjectId).uuid().not_null())
                 .col(ColumnDef::new(Role::OrganisationId).uuid().not_null())
-                .col(ColumnDef::new(Role::Role).string_len(64).not_null())
+                .col(ColumnDef::new("role").string_len(64).not_null())
                 .primary_key(
-                    Index::create().col(Role::SubjectId).col(Role::OrganisationId).col(Role::Role),
+                    Index::create().col(Role::SubjectId).col(Role::OrganisationId).col("role"),
                 )
                 .foreign_key(
                     ForeignKey::create()
@@ -167,22 +167,35 @@ async fn create_memberships(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await
 }
 
+/// As the tables are now, not as the entities will be.
 async fn plant_platform(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    use ancestor::Column as Ancestor;
+    use organisation::Column as Organisation;
     let now = Clock::System.now();
-    let platform = organisation::Model {
-        id: PLATFORM,
-        parent_id: None,
-        depth: 0,
-        display_name: "Platform".to_owned(),
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    };
-    let itself = ancestor::Model { organisation_id: PLATFORM, ancestor_id: PLATFORM, distance: 0 };
-    let connection = manager.get_connection();
-    organisation::Entity::insert(platform.into_active_model())
-        .exec_without_returning(connection)
-        .await?;
-    ancestor::Entity::insert(itself.into_active_model()).exec_without_returning(connection).await?;
-    Ok(())
+    let platform = Query::insert()
+        .into_table("organisations")
+        .columns([
+            Organisation::Id,
+            Organisation::Depth,
+            Organisation::DisplayName,
+            Organisation::Version,
+            Organisation::CreatedAt,
+            Organisation::UpdatedAt,
+        ])
+        .values_panic([
+            PLATFORM.into(),
+            0.into(),
+            "Platform".into(),
+            1.into(),
+            now.into(),
+            now.into(),
+        ])
+        .to_owned();
+    manager.execute(platform).await?;
+    let itself = Query::insert()
+        .into_table("organisation_ancestors")
+        .columns([Ancestor::OrganisationId, Ancestor::AncestorId, Ancestor::Distance])
+        .values_panic([PLATFORM.into(), PLATFORM.into(), 0.into()])
+        .to_owned();
+    manager.execute(itself).await
 }

@@ -1,22 +1,19 @@
 use api::organisation::v1::{GetOrganisationRequest, GetOrganisationResponse};
 use kernel::{Fields, parse_id};
 use sea_orm::EntityTrait as _;
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
     domain::permission::Permission,
-    entity::{
-        membership,
-        organisation::{self, PLATFORM},
-    },
+    entity::organisation::{self, PLATFORM},
     error::Error,
 };
 
 /// One organisation. Needs `organisations.read` there.
 pub(crate) async fn get(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: GetOrganisationRequest,
 ) -> Result<GetOrganisationResponse, Error> {
     let GetOrganisationRequest { id } = request;
@@ -25,7 +22,7 @@ pub(crate) async fn get(
         return Err(Error::Invalid(fields));
     };
     let database = service.database.read();
-    let rights = membership::rights(database, caller.subject, id).await?;
+    let rights = service.rights(call, database, id).await?;
     rights.require(Permission::OrganisationsRead)?;
     let found = organisation::Entity::find_by_id(id).one(database).await?;
     let found = found.filter(|found| found.id != PLATFORM).ok_or(Error::OrganisationNotFound)?;

@@ -2,10 +2,10 @@ use api::organisation::v1::{ListOrganisationsRequest, ListOrganisationsResponse}
 use db::PageRequest;
 use kernel::{Fields, Uuid, parse_id};
 use sea_orm::{QueryOrder as _, QuerySelect as _, QueryTrait as _, entity::prelude::*};
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
     domain::{permission::Permission, rights::Rights},
     entity::{
         membership,
@@ -20,7 +20,7 @@ use crate::{
 /// Needs `organisations.read` at the node that is named.
 pub(crate) async fn list(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: ListOrganisationsRequest,
 ) -> Result<ListOrganisationsResponse, Error> {
     let ListOrganisationsRequest { parent_id, page_size, page_token, .. } = request;
@@ -31,7 +31,7 @@ pub(crate) async fn list(
         return Err(Error::Invalid(fields));
     };
     let database = service.database.read();
-    let rights = membership::rights(database, caller.subject, parent.unwrap_or(PLATFORM)).await?;
+    let rights = service.rights(call, database, parent.unwrap_or(PLATFORM)).await?;
     let (which, seen_with) = match parent {
         Some(PLATFORM) => return Err(Error::OrganisationNotFound),
         Some(parent) => {
@@ -42,7 +42,7 @@ pub(crate) async fn list(
             (children_of(PLATFORM), rights.one_tier_down())
         }
         // Where the caller is a member, nothing above is shown.
-        None => (with_member(caller.subject), Rights::default()),
+        None => (with_member(call.subject), Rights::default()),
     };
     let mut rows = which.order_by_asc(organisation::Column::Id).limit(page.limit());
     if let Some(after) = page.after {

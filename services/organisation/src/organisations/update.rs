@@ -1,14 +1,17 @@
-use api::organisation::v1::{Organisation, UpdateOrganisationRequest, UpdateOrganisationResponse};
-use kernel::{DisplayName, Fields, Malformed, parse_id};
+use api::organisation::v1::{
+    Organisation, OrganisationChanged, UpdateOrganisationRequest, UpdateOrganisationResponse,
+};
+use kernel::{DisplayName, Fields, Malformed, fold, parse_id};
 use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
-use service::Caller;
 
 use crate::{
     Organisations,
+    call::Call,
+    change::Record,
     domain::permission::Permission,
     entity::{
-        membership,
         organisation::{self, PLATFORM, etag},
+        organisation_word,
     },
     error::Error,
 };
@@ -19,10 +22,10 @@ use crate::{
 /// Needs `organisations.update` there.
 pub(crate) async fn update(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: UpdateOrganisationRequest,
 ) -> Result<UpdateOrganisationResponse, Error> {
-    let UpdateOrganisationRequest { organisation, update_mask, .. } = request;
+    let UpdateOrganisationRequest { organisation, update_mask, request_id: _ } = request;
     let Organisation { id, display_name, etag: expected, .. } = organisation.unwrap_or_default();
     let mut fields = Fields::default();
     let id = fields.read("organisation.id", parse_id(&id));
@@ -35,28 +38,32 @@ pub(crate) async fn update(
         return Err(Error::Invalid(fields));
     };
 
-    let tx = service.database.begin().await?;
-    let rights = membership::rights(&*tx, caller.subject, id).await?;
+    let change = service.begin(call).await?;
+    let rights = service.rights(call, &*change, id).await?;
     rights.require(Permission::OrganisationsUpdate)?;
-    let found = organisation::Entity::find_by_id(id).one(&*tx).await?;
+    let found = organisation::Entity::find_by_id(id).one(&*change).await?;
     let found = found.filter(|found| found.id != PLATFORM).ok_or(Error::OrganisationNotFound)?;
     if !expected.is_empty() && expected != etag(found.version) {
         return Err(Error::EtagMismatch);
     }
-    let now = service.clock.now();
-    let mut change = organisation::Entity::update_many()
+    let mut update = organisation::Entity::update_many()
         .col_expr(organisation::Column::DisplayName, Expr::value(name.as_str()))
-        .col_expr(organisation::Column::UpdatedAt, Expr::value(now))
+        .col_expr(organisation::Column::SearchName, Expr::value(fold(name.as_str()).into_bytes()))
+        .col_expr(organisation::Column::UpdatedAt, Expr::value(change.now))
         .col_expr(organisation::Column::Version, Expr::col(organisation::Column::Version).add(1))
         .filter(organisation::Column::Id.eq(id));
     if !expected.is_empty() {
-        change = change.filter(organisation::Column::Version.eq(found.version));
+        update = update.filter(organisation::Column::Version.eq(found.version));
     }
-    if change.exec(&*tx).await?.rows_affected == 0 {
+    if update.exec(&*change).await?.rows_affected == 0 {
         return Err(Error::EtagMismatch);
     }
-    let changed = organisation::Entity::find_by_id(id).one(&*tx).await?;
+    let changed = organisation::Entity::find_by_id(id).one(&*change).await?;
     let changed = changed.ok_or(Error::OrganisationNotFound)?;
-    tx.commit().await?;
-    Ok(UpdateOrganisationResponse { organisation: Some(changed.seen_with(&rights)) })
+    organisation_word::write(&*change, id, &changed.display_name).await?;
+    let event = OrganisationChanged { organisation_id: id.to_string() };
+    change.announce("organisation.organisation.updated.v1", id, &event).await?;
+    change.record(Record::of("organisation", id, id).detail("display_name")).await?;
+    let seen = changed.seen_with(&rights);
+    change.commit(UpdateOrganisationResponse { organisation: Some(seen) }).await
 }

@@ -1,8 +1,9 @@
 use api::organisation::v1::{CheckPermissionRequest, CheckPermissionResponse};
 use kernel::{Fields, parse_id};
-use service::Caller;
 
-use crate::{Organisations, domain::permission::Permission, entity::membership, error::Error};
+use crate::{
+    Organisations, call::Call, domain::permission::Permission, entity::membership, error::Error,
+};
 
 /// Whether a subject holds a permission at an organisation.
 ///
@@ -11,7 +12,7 @@ use crate::{Organisations, domain::permission::Permission, entity::membership, e
 /// organisation that does not exist answers like one where the subject holds nothing.
 pub(crate) async fn check(
     service: &Organisations,
-    caller: &Caller,
+    call: &Call,
     request: CheckPermissionRequest,
 ) -> Result<CheckPermissionResponse, Error> {
     let CheckPermissionRequest { subject_id, organisation_id, permission } = request;
@@ -23,10 +24,11 @@ pub(crate) async fn check(
     else {
         return Err(Error::Invalid(fields));
     };
-    let subject = subject.unwrap_or(caller.subject);
-    if subject != caller.subject && !caller.has_scope("permissions.check") {
+    let subject = subject.unwrap_or(call.subject);
+    if subject != call.subject && !call.has_scope("permissions.check") {
         return Err(Error::ScopeMissing("permissions.check"));
     }
-    let rights = membership::rights(service.database.read(), subject, organisation).await?;
+    let (database, now) = (service.database.read(), service.clock.now());
+    let rights = membership::rights(database, subject, organisation, now).await?;
     Ok(CheckPermissionResponse { allowed: rights.allow(permission) })
 }

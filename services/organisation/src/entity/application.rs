@@ -1,0 +1,73 @@
+use api::organisation::v1 as proto;
+use kernel::Uuid;
+use sea_orm::{ConnectionTrait, JoinType, QuerySelect as _, entity::prelude::*};
+
+use super::{ancestor, organisation::etag};
+
+/// A service instance run by an organisation.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "applications")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub organisation_id: Uuid,
+    pub display_name: String,
+    /// Absolute URLs, a line each.
+    pub redirect_urls: String,
+    /// Hosts, a line each.
+    pub callback_hosts: String,
+    pub default_role_id: Uuid,
+    pub assign_on_invite: bool,
+    /// Counts the callback secrets, from 1: the secret is derived from it and never stored.
+    pub secret_generation: i32,
+    pub version: i32,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Where an invitation leads its person.
+    pub(crate) fn redirect_url(&self) -> Option<&str> {
+        self.redirect_urls.lines().next()
+    }
+
+    /// As callers see it.
+    pub(crate) fn seen(self, default_role: String) -> proto::Application {
+        proto::Application {
+            id: self.id.to_string(),
+            organisation_id: self.organisation_id.to_string(),
+            display_name: self.display_name,
+            redirect_urls: self.redirect_urls.lines().map(str::to_owned).collect(),
+            callback_hosts: self.callback_hosts.lines().map(str::to_owned).collect(),
+            default_role,
+            assign_on_invite: self.assign_on_invite,
+            created_at: Some(api::timestamp(self.created_at)),
+            updated_at: Some(api::timestamp(self.updated_at)),
+            etag: etag(self.version),
+        }
+    }
+}
+
+/// The applications that an organisation can use: its own and those of organisations above it.
+pub(crate) fn usable_at(organisation: Uuid) -> Select<Entity> {
+    let to_ancestor = Entity::belongs_to(ancestor::Entity)
+        .from(Column::OrganisationId)
+        .to(ancestor::Column::AncestorId);
+    Entity::find()
+        .join(JoinType::InnerJoin, to_ancestor.into())
+        .filter(ancestor::Column::OrganisationId.eq(organisation))
+}
+
+/// One of them.
+pub(crate) async fn find_usable(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    organisation: Uuid,
+) -> Result<Option<Model>, DbErr> {
+    usable_at(organisation).filter(Column::Id.eq(id)).one(connection).await
+}
