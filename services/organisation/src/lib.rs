@@ -32,6 +32,8 @@ mod memberships;
 mod migration;
 mod organisations;
 mod permissions;
+#[cfg(test)]
+mod testing;
 
 use std::sync::{
     Arc,
@@ -65,6 +67,19 @@ struct Organisations {
 }
 
 impl Organisations {
+    fn new(infra: &Infra, database: Database) -> anyhow::Result<Self> {
+        Ok(Self {
+            database,
+            clock: infra.clock.clone(),
+            cache: infra.cache.clone(),
+            peers: infra.peers(NAME)?,
+            link_key: infra.seal_key("invitation-link"),
+            public_url: infra.settings.public_url.clone(),
+            max_depth: i32::try_from(infra.settings.organisation_depth)?,
+            link_life: Duration::hours(infra.settings.invitation_hours),
+        })
+    }
+
     /// The caller's rights at an organisation, now.
     async fn rights(
         &self,
@@ -90,16 +105,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
             "the organisation service's tables are not up to date: run `usher migrate` first"
         );
     }
-    let organisations = Organisations {
-        database: database.clone(),
-        clock: infra.clock.clone(),
-        cache: infra.cache.clone(),
-        peers: infra.peers(NAME)?,
-        link_key: infra.seal_key("invitation-link"),
-        public_url: infra.settings.public_url.clone(),
-        max_depth: i32::try_from(infra.settings.organisation_depth)?,
-        link_life: Duration::hours(infra.settings.invitation_hours),
-    };
+    let organisations = Organisations::new(infra, database.clone())?;
     let mut module = Module::new(NAME);
     module.consumers = vec![consumers::platform_owner_created::consumer(organisations.clone())];
     module.ready = vec![knows_the_platform_owner(database.clone(), infra.clock.clone())];

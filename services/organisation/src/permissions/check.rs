@@ -32,3 +32,30 @@ pub(crate) async fn check(
     let rights = membership::rights(database, subject, organisation, now).await?;
     Ok(CheckPermissionResponse { allowed: rights.allow(permission) })
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::Bench;
+
+    use crate::testing::Stage;
+
+    testkit::on_both_databases!(rights_inherit_downward_only);
+
+    async fn rights_inherit_downward_only(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let (owner, root) = stage.root("ABC Holdings").await;
+        let child = stage.organisation(&owner, "Child 1", &root).await;
+        let sibling = stage.organisation(&owner, "Child 2", &root).await;
+        let ada = stage.member("ada@example.com", &child, &["admin"]).await;
+        for (who, organisation, allowed) in [
+            (&owner, &root, true),
+            (&owner, &child, true),
+            (&ada, &child, true),
+            (&ada, &root, false),
+            (&ada, &sibling, false),
+        ] {
+            let answer = stage.allows(who, organisation, "members.read").await;
+            assert_eq!(answer, allowed, "{organisation}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! A stage for tests: the service as production starts it, beside an identity service that knows
+//! whom the test makes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use api::{
+    identity::v1::{
+        service_account_service_server::{ServiceAccountService, ServiceAccountServiceServer},
+        user_service_server::{UserService, UserServiceServer},
+        *,
+    },
+    organisation::v1::{
+        access_request_service_client::AccessRequestServiceClient,
+        application_service_client::ApplicationServiceClient,
+        audit_service_client::AuditServiceClient,
+        invitation_service_client::InvitationServiceClient,
+        membership_service_client::MembershipServiceClient,
+        organisation_service_client::OrganisationServiceClient,
+        permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
+        *,
+    },
+};
+use kernel::{Clock, Duration, Time, Uuid};
+use service::{Claims, Module};
+use testkit::{Bench, Connection, Served};
+use tonic::{Request, Response, Status, service::Routes};
+use tonic_types::StatusExt as _;
+
+use crate::{
+    Organisations,
+    domain::role::{RoleKey, Roles},
+    entity::{
+        membership::{self, New, Span},
+        organisation::PLATFORM,
+        person, role,
+    },
+};
+
+/// The running service.
+pub(crate) struct Stage {
+    pub bench: Bench,
+    served: Served,
+    /// What the service's use cases work with: to look at its tables, and to race.
+    pub service: Organisations,
+    accounts: Accounts,
+    _identity: Served,
+}
+
+/// Somebody with a token.
+#[derive(Clone)]
+pub(crate) struct Who {
+    pub id: Uuid,
+    pub email: String,
+    connection: Connection,
+}
+
+impl Stage {
+    pub(crate) async fn set(mut bench: Bench) -> Self {
+        let accounts = Accounts {
+            clock: bench.infra.clock.clone(),
+            token: bench.service_token("users.read users.invite"),
+            users: Arc::default(),
+            services: Arc::default(),
+        };
+        let routes = Routes::new(UserServiceServer::new(accounts.clone()))
+            .add_service(ServiceAccountServiceServer::new(accounts.clone()));
+        let public = &["/usher.identity.v1.ServiceAccountService/IssueServiceToken"];
+        let identity = Module { grpc: Some(routes), public, ..Module::new("identity") };
+        let identity = bench.serve(identity).await;
+        Arc::make_mut(&mut bench.infra.settings).identity_url = identity.url.clone();
+        crate::migrate(&bench.infra).await.unwrap();
+        let database = bench.infra.database("organisation").await.unwrap();
+        let service = Organisations::new(&bench.infra, database).unwrap();
+        let served = bench.serve(crate::build(&bench.infra).await.unwrap()).await;
+        Self { bench, served, service, accounts, _identity: identity }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.bench.clock.advance(time);
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.service.clock.now()
+    }
+
+    /// A signed-in person who belongs nowhere; called again, the same with a new token.
+    pub(crate) fn person(&self, email: &str) -> Who {
+        let id = self.accounts.enrolled(email);
+        let clock = &self.service.clock;
+        let name = email.split('@').next().unwrap_or_default().to_owned();
+        let claims = Claims::person(id, clock.new_id(), email.to_owned(), name, clock.new_id());
+        self.who(id, email, self.bench.sign(claims))
+    }
+
+    /// A service account that belongs nowhere.
+    pub(crate) fn account(&self, name: &str, scopes: &str) -> Who {
+        let clock = &self.service.clock;
+        let id = clock.new_id();
+        self.accounts.services.lock().unwrap().insert(id.to_string(), name.to_owned());
+        let claims = Claims::service(id, name.to_owned(), scopes.to_owned(), clock.new_id());
+        self.who(id, "", self.bench.sign(claims))
+    }
+
+    fn who(&self, id: Uuid, email: &str, token: String) -> Who {
+        Who { id, email: email.to_owned(), connection: self.served.connection(&token) }
+    }
+
+    /// The platform owner.
+    pub(crate) async fn platform_owner(&self) -> Who {
+        let who = self.person("owner@example.com");
+        self.grant(&who, PLATFORM, &["owner"]).await;
+        who
+    }
+
+    /// A root that somebody new owns.
+    pub(crate) async fn root(&self, name: &str) -> (Who, String) {
+        let platform = self.platform_owner().await;
+        let root = self.organisation(&platform, name, "").await;
+        let owner =
+            self.person(&format!("{}-owner@example.com", name.to_lowercase().replace(' ', "-")));
+        self.grant(&owner, root.parse().unwrap(), &["owner"]).await;
+        (owner, root)
+    }
+
+    /// An organisation made by somebody; below nothing it is a root.
+    pub(crate) async fn organisation(&self, by: &Who, name: &str, parent: &str) -> String {
+        let request = CreateOrganisationRequest {
+            display_name: name.to_owned(),
+            parent_id: parent.to_owned(),
+            ..Default::default()
+        };
+        let answer = by.organisations().create_organisation(request).await;
+        answer.unwrap().into_inner().organisation.unwrap().id
+    }
+
+    /// A person who is a member with these roles, whatever it takes.
+    pub(crate) async fn member(&self, email: &str, organisation: &str, roles: &[&str]) -> Who {
+        let who = self.person(email);
+        self.grant(&who, organisation.parse().unwrap(), roles).await;
+        who
+    }
+
+    /// Makes somebody a member, past all rules.
+    pub(crate) async fn grant(&self, who: &Who, organisation: Uuid, roles: &[&str]) {
+        let service = &self.service;
+        let tx = service.database.begin().await.unwrap();
+        let keys: Vec<_> = roles.iter().map(|key| RoleKey::parse(key).unwrap()).collect();
+        let among = role::given_at(organisation);
+        let roles: Roles = role::find(&*tx, among, "roles", &keys).await.unwrap().unwrap();
+        if !who.email.is_empty() {
+            let name = who.email.split('@').next().unwrap_or_default();
+            person::remember(&*tx, who.id, &who.email, name).await.unwrap();
+        }
+        let new = New {
+            id: service.clock.new_id(),
+            is_service_account: who.email.is_empty(),
+            span: Span::default(),
+            now: service.clock.now(),
+        };
+        membership::grant(&*tx, who.id, organisation, &roles, new).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Whether somebody may do something, as the service answers it.
+    pub(crate) async fn allows(&self, who: &Who, organisation: &str, permission: &str) -> bool {
+        let request = CheckPermissionRequest {
+            subject_id: String::new(),
+            organisation_id: organisation.to_owned(),
+            permission: permission.to_owned(),
+        };
+        who.permissions().check_permission(request).await.unwrap().into_inner().allowed
+    }
+}
+
+/// A client of each service, in this caller's name.
+impl Who {
+    pub(crate) fn organisations(&self) -> OrganisationServiceClient<Connection> {
+        OrganisationServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn memberships(&self) -> MembershipServiceClient<Connection> {
+        MembershipServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn roles(&self) -> RoleServiceClient<Connection> {
+        RoleServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn permissions(&self) -> PermissionServiceClient<Connection> {
+        PermissionServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn invitations(&self) -> InvitationServiceClient<Connection> {
+        InvitationServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn access_requests(&self) -> AccessRequestServiceClient<Connection> {
+        AccessRequestServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn applications(&self) -> ApplicationServiceClient<Connection> {
+        ApplicationServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn audit(&self) -> AuditServiceClient<Connection> {
+        AuditServiceClient::new(self.connection.clone())
+    }
+}
+
+/// The documented reason of a refusal, or its code when it has none.
+pub(crate) fn reason<T>(answer: Result<T, Status>) -> String {
+    let Err(status) = answer else { return "OK".to_owned() };
+    let info = status.get_details_error_info();
+    info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason)
+}
+
+/// The fields that a refusal names.
+pub(crate) fn violations<T>(answer: Result<T, Status>) -> Vec<String> {
+    let Err(status) = answer else { return Vec::new() };
+    let violations = status.get_details_bad_request().map(|request| request.field_violations);
+    violations.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
+}
+
+/// The identity service, as far as this one asks it.
+#[derive(Clone)]
+struct Accounts {
+    clock: Clock,
+    token: String,
+    /// By address.
+    users: Arc<Mutex<HashMap<String, User>>>,
+    /// Names by identifier.
+    services: Arc<Mutex<HashMap<String, String>>>,
+}
+
+impl Accounts {
+    /// The account of an address, which can sign in from now on.
+    fn enrolled(&self, email: &str) -> Uuid {
+        let mut users = self.users.lock().unwrap();
+        let user = users.entry(email.to_owned()).or_insert_with(|| self.new_user(email));
+        user.set_status(UserStatus::Active);
+        user.id.parse().unwrap()
+    }
+
+    fn new_user(&self, email: &str) -> User {
+        User {
+            id: self.clock.new_id().to_string(),
+            email: email.to_owned(),
+            display_name: email.split('@').next().unwrap_or_default().to_owned(),
+            status: UserStatus::Invited.into(),
+            ..Default::default()
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Accounts {
+    async fn get_user(
+        &self,
+        request: Request<GetUserRequest>,
+    ) -> Result<Response<GetUserResponse>, Status> {
+        let GetUserRequest { id } = request.into_inner();
+        let users = self.users.lock().unwrap();
+        let user = users.values().find(|user| user.id == id).cloned();
+        let user = user.ok_or_else(|| Status::not_found("no such user"))?;
+        Ok(Response::new(GetUserResponse { user: Some(user) }))
+    }
+
+    async fn create_invited_user(
+        &self,
+        request: Request<CreateInvitedUserRequest>,
+    ) -> Result<Response<CreateInvitedUserResponse>, Status> {
+        let CreateInvitedUserRequest { email, .. } = request.into_inner();
+        let mut users = self.users.lock().unwrap();
+        let user = users.entry(email.clone()).or_insert_with(|| self.new_user(&email)).clone();
+        Ok(Response::new(CreateInvitedUserResponse { user: Some(user) }))
+    }
+}
+
+#[tonic::async_trait]
+impl ServiceAccountService for Accounts {
+    async fn issue_service_token(
+        &self,
+        _: Request<IssueServiceTokenRequest>,
+    ) -> Result<Response<IssueServiceTokenResponse>, Status> {
+        Ok(Response::new(IssueServiceTokenResponse {
+            access_token: self.token.clone(),
+            expires_in: None,
+        }))
+    }
+
+    async fn get_service_account(
+        &self,
+        request: Request<GetServiceAccountRequest>,
+    ) -> Result<Response<GetServiceAccountResponse>, Status> {
+        let GetServiceAccountRequest { id } = request.into_inner();
+        let name = self.services.lock().unwrap().get(&id).cloned();
+        let name = name.ok_or_else(|| Status::not_found("no such service account"))?;
+        let account = ServiceAccount { id, name, ..Default::default() };
+        Ok(Response::new(GetServiceAccountResponse { service_account: Some(account) }))
+    }
+}
