@@ -18,6 +18,7 @@ use service::Caller;
 
 use crate::{
     Notification,
+    domain::delivery::Subject,
     entity::delivery::{Model, State},
     error::Error,
 };
@@ -53,11 +54,15 @@ async fn may_read(
 
 impl From<Model> for Delivery {
     fn from(row: Model) -> Self {
+        let (invitation_id, access_request_id) = match row.subject() {
+            Subject::Invitation(id) => (id.to_string(), String::new()),
+            Subject::AccessRequest(id) => (String::new(), id.to_string()),
+        };
         Self {
             id: row.id.to_string(),
             event_id: row.event_id.to_string(),
             organisation_id: row.organisation_id.to_string(),
-            invitation_id: row.invitation_id.to_string(),
+            invitation_id,
             recipient: row.recipient,
             template: row.template,
             locale: row.locale,
@@ -67,7 +72,7 @@ impl From<Model> for Delivery {
             message_id: row.message_id,
             created_at: Some(timestamp(row.created_at)),
             updated_at: Some(timestamp(row.updated_at)),
-            ..Default::default()
+            access_request_id,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Migrations, in the order of their application. Each says how long it locks.
 
 mod m0002_deliveries;
+mod m0003_access_requests;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -12,6 +13,7 @@ impl MigratorTrait for Migrator {
             Box::new(db::migration::Messaging),
             Box::new(m0002_deliveries::Deliveries),
             Box::new(db::migration::Announcements),
+            Box::new(m0003_access_requests::AccessRequests),
         ]
     }
 }

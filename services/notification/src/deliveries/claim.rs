@@ -8,7 +8,7 @@ use super::WRITE;
 use crate::{
     Notification,
     domain::{
-        delivery::{CLAIM_LIFETIME, message_id},
+        delivery::{CLAIM_LIFETIME, Subject, message_id},
         template::{Locale, Template, TemplateKey},
     },
     entity::delivery::{self, ActiveModel, Claim, Column, Entity, State},
@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Rule: of any number of calls for one event and recipient, one at a time holds the claim, for one
 /// minute. A delivery in a final state is answered without a claim, so that an event that arrives
-/// again sends nothing.
+/// again sends nothing. A mail is about an invitation or about an access request, not both.
 /// Permission: the scope `deliveries.write`. Event: none.
 pub(crate) async fn claim_delivery(
     notification: &Notification,
@@ -33,23 +33,23 @@ pub(crate) async fn claim_delivery(
         recipient,
         template,
         locale,
-        ..
+        access_request_id,
     } = request;
     let mut fields = Fields::default();
     let event_id = fields.read("event_id", parse_id(&event_id));
     let organisation_id = fields.read("organisation_id", parse_id(&organisation_id));
-    let invitation_id = fields.read("invitation_id", parse_id(&invitation_id));
+    let subject = Subject::parse(&mut fields, &invitation_id, &access_request_id);
     let recipient = fields.read("recipient", EmailAddress::parse(&recipient));
     let template = fields.read("template", TemplateKey::parse(&template));
     let locale = fields.read("locale", Locale::parse(&locale));
     let (
         Some(event_id),
         Some(organisation_id),
-        Some(invitation_id),
+        Some(subject),
         Some(recipient),
         Some(template),
         Some(locale),
-    ) = (event_id, organisation_id, invitation_id, recipient, template, locale)
+    ) = (event_id, organisation_id, subject, recipient, template, locale)
     else {
         return Err(Error::Invalid(fields));
     };
@@ -58,7 +58,7 @@ pub(crate) async fn claim_delivery(
     }
     let template = Template::find(&template).ok_or(Error::TemplateNotFound)?;
     let now = notification.clock.now();
-    let wanted = Wanted { event_id, organisation_id, invitation_id, recipient, template, locale };
+    let wanted = Wanted { event_id, organisation_id, subject, recipient, template, locale };
     let claim_id = notification.clock.new_id();
 
     let tx = notification.database.begin().await?;
@@ -87,7 +87,7 @@ pub(crate) async fn claim_delivery(
 struct Wanted {
     event_id: Uuid,
     organisation_id: Uuid,
-    invitation_id: Uuid,
+    subject: Subject,
     recipient: EmailAddress,
     template: Template,
     locale: Locale,
@@ -99,12 +99,17 @@ async fn insert_unless_there(
     id: Uuid,
     now: Time,
 ) -> Result<(), db::DbErr> {
+    let (invitation_id, access_request_id) = match wanted.subject {
+        Subject::Invitation(id) => (id, None),
+        Subject::AccessRequest(id) => (Uuid::nil(), Some(id)),
+    };
     let row = ActiveModel {
         id: Set(id),
         event_id: Set(wanted.event_id),
         recipient: Set(wanted.recipient.to_string()),
         organisation_id: Set(wanted.organisation_id),
-        invitation_id: Set(wanted.invitation_id),
+        invitation_id: Set(invitation_id),
+        access_request_id: Set(access_request_id),
         template: Set(wanted.template.key().to_owned()),
         locale: Set(wanted.locale.as_str().to_owned()),
         state: Set(State::Queued),
@@ -124,7 +129,10 @@ async fn insert_unless_there(
 mod tests {
     use std::collections::HashSet;
 
-    use api::notification::v1::{AttemptOutcome, DeliveryState, RecordAttemptRequest};
+    use api::notification::v1::{
+        AttemptOutcome, Delivery, DeliveryState, GetDeliveryRequest, ListDeliveriesRequest,
+        RecordAttemptRequest,
+    };
     use kernel::Duration;
     use testkit::Bench;
     use tonic_types::StatusExt as _;
@@ -138,6 +146,7 @@ mod tests {
         a_lapsed_claim_is_taken_over_and_its_late_record_is_refused,
         what_is_sent_is_not_claimed_again,
         every_violation_is_named_at_once,
+        a_mail_is_about_an_invitation_or_about_an_access_request,
         only_the_scope_claims,
     );
 
@@ -236,6 +245,52 @@ mod tests {
         );
         let unknown = ClaimDeliveryRequest { template: "lottery".to_owned(), ..stage.wanted() };
         assert_eq!(reason(mailer.claim_delivery(unknown).await), "TEMPLATE_NOT_FOUND");
+    }
+
+    async fn a_mail_is_about_an_invitation_or_about_an_access_request(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let about = |invitation_id: &str, access_request_id: &str| ClaimDeliveryRequest {
+            invitation_id: invitation_id.to_owned(),
+            access_request_id: access_request_id.to_owned(),
+            ..stage.wanted()
+        };
+        let (id, nil) = ("01890a5d-ac96-774b-bcce-b302099a8057", Uuid::nil().to_string());
+        for (invitation_id, access_request_id, wrong) in [
+            ("", "", "invitation_id"),
+            ("7", "", "invitation_id"),
+            (&nil, "", "invitation_id"),
+            ("", "7", "access_request_id"),
+            ("", &nil, "access_request_id"),
+            (id, id, "access_request_id"),
+            (id, "7", "access_request_id"),
+        ] {
+            let answer = mailer.claim_delivery(about(invitation_id, access_request_id)).await;
+            assert_eq!(violations(answer), [wrong], "{invitation_id}, {access_request_id}");
+        }
+
+        let request = mailer.claim_delivery(about("", id)).await.unwrap().into_inner();
+        let invitation = mailer.claim_delivery(about(id, "")).await.unwrap().into_inner();
+        let deliveries = [request.delivery.unwrap(), invitation.delivery.unwrap()];
+        let told = |it: &Delivery| (it.invitation_id.clone(), it.access_request_id.clone());
+        let (nothing, id) = (String::new(), id.to_owned());
+        assert_eq!(told(&deliveries[0]), (nothing.clone(), id.clone()));
+        assert_eq!(told(&deliveries[1]), (id.clone(), nothing));
+
+        // Whoever reads learns the same; those of the invitation are those of it alone.
+        let mut ada = stage.person().deliveries();
+        let request = GetDeliveryRequest { id: deliveries[0].id.clone() };
+        let answer = ada.get_delivery(request).await.unwrap().into_inner();
+        assert_eq!(answer.delivery.as_ref(), Some(&deliveries[0]));
+        let mut request = ListDeliveriesRequest {
+            organisation_id: stage.organisation.to_string(),
+            ..Default::default()
+        };
+        let all = ada.list_deliveries(request.clone()).await.unwrap().into_inner();
+        assert_eq!(all.deliveries, deliveries);
+        request.invitation_id = id;
+        let one = ada.list_deliveries(request).await.unwrap().into_inner();
+        assert_eq!(one.deliveries, deliveries[1..]);
     }
 
     async fn only_the_scope_claims(bench: Bench) {

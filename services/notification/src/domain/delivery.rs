@@ -1,10 +1,52 @@
 //! What a delivery is held to.
 
-use kernel::{Duration, Uuid};
+use kernel::{Duration, Fields, Uuid, parse_id};
 
 /// How long a claim holds: longer than the 45 s that a worker may take for one mail, and no longer
 /// than need be, because after a worker's crash the mail waits for the claim to lapse.
 pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(1);
+
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// An invitation, by its id.
+    Invitation(Uuid),
+    /// An access request, by its id.
+    AccessRequest(Uuid),
+}
+
+impl Subject {
+    /// Parses the two fields of which exactly one names something. The nil UUID names nothing.
+    pub(crate) fn parse(
+        fields: &mut Fields,
+        invitation_id: &str,
+        access_request_id: &str,
+    ) -> Option<Self> {
+        let subject = match (invitation_id, access_request_id) {
+            ("", "") => {
+                fields.reject("invitation_id", "expected this or access_request_id");
+                return None;
+            }
+            (id, "") => fields.read("invitation_id", parse_id(id)).map(Self::Invitation),
+            ("", id) => fields.read("access_request_id", parse_id(id)).map(Self::AccessRequest),
+            _ => {
+                fields.reject("access_request_id", "expected this or invitation_id, not both");
+                return None;
+            }
+        };
+        match subject {
+            Some(Self::Invitation(id)) if id.is_nil() => {
+                fields.reject("invitation_id", "expected an invitation's id");
+                None
+            }
+            Some(Self::AccessRequest(id)) if id.is_nil() => {
+                fields.reject("access_request_id", "expected an access request's id");
+                None
+            }
+            subject => subject,
+        }
+    }
+}
 
 /// What became of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::Set, ExprTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
 };
 
-use crate::domain::delivery::Outcome;
+use crate::domain::delivery::{Outcome, Subject};
 
 /// One mail to one recipient for one event.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -18,7 +18,11 @@ pub(crate) struct Model {
     /// Normalised.
     pub recipient: String,
     pub organisation_id: Uuid,
+    /// The nil UUID when it is about an access request: the column could not be empty when there
+    /// were invitations alone, and SQLite cannot relax that without writing the table anew.
     pub invitation_id: Uuid,
+    /// Set when it is about an access request.
+    pub access_request_id: Option<Uuid>,
     pub template: String,
     pub locale: String,
     pub state: State,
@@ -70,6 +74,16 @@ impl State {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// What it is about.
+    pub(crate) fn subject(&self) -> Subject {
+        match self.access_request_id {
+            Some(id) => Subject::AccessRequest(id),
+            None => Subject::Invitation(self.invitation_id),
+        }
+    }
+}
 
 /// The delivery of an id, of whichever organisation: the caller answers it only after asking for
 /// the right at `organisation_id`.
