@@ -3,37 +3,51 @@
 
 use std::{collections::BTreeMap, io};
 
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, HtmlEscape, UndefinedBehavior, Value};
 
-use crate::domain::template::{Language, Template, Variables};
+use crate::domain::{
+    template::{Language, Template},
+    variable::{self, Variables},
+};
 
 /// Steps that one template may take; ours take fewer than a hundred.
 const FUEL: u64 = 10_000;
 /// Bytes that one template may write.
 const LARGEST: usize = 256 * 1024;
 
-/// Names each file below `templates/` and embeds it.
+/// Embeds the files of each template: a subject, a text and an HTML part in every language.
 macro_rules! sources {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../templates/", $name)))),*]
+    ($($template:literal),* $(,)?) => {
+        &[
+            ("layout.html", include_str!("../templates/layout.html")),
+            $(
+                sources!(@ "en/", $template, ".subject"),
+                sources!(@ "en/", $template, ".txt"),
+                sources!(@ "en/", $template, ".html"),
+                sources!(@ "de/", $template, ".subject"),
+                sources!(@ "de/", $template, ".txt"),
+                sources!(@ "de/", $template, ".html"),
+            )*
+        ]
+    };
+    (@ $language:literal, $template:literal, $part:literal) => {
+        (
+            concat!($language, $template, $part),
+            include_str!(concat!("../templates/", $language, $template, $part)),
+        )
     };
 }
 
-/// A mail is a subject, a text and an HTML part, which `layout.html` frames.
+/// Every template, and `layout.html`, which frames the HTML parts.
 const SOURCES: &[(&str, &str)] = sources![
-    "layout.html",
-    "en/invitation-new-user.subject",
-    "en/invitation-new-user.txt",
-    "en/invitation-new-user.html",
-    "en/invitation-existing-user.subject",
-    "en/invitation-existing-user.txt",
-    "en/invitation-existing-user.html",
-    "de/invitation-new-user.subject",
-    "de/invitation-new-user.txt",
-    "de/invitation-new-user.html",
-    "de/invitation-existing-user.subject",
-    "de/invitation-existing-user.txt",
-    "de/invitation-existing-user.html",
+    "invitation-new-user",
+    "invitation-existing-user",
+    "invitation-reminder",
+    "access-request-received",
+    "access-request-asked",
+    "access-request-reminded",
+    "access-request-decided",
+    "access-request-settled",
 ];
 
 /// The templates, compiled.
@@ -64,18 +78,21 @@ impl Engine {
         language: Language,
         variables: &Variables,
     ) -> Result<Rendered, Error> {
-        let mut values: BTreeMap<&str, Value> = BTreeMap::new();
-        for (name, text) in &variables.texts {
-            values.insert(name, Value::from(text.as_str()));
-        }
-        values.insert("expires_at", Value::from(language.moment(variables.expires_at)));
-
+        let values = |quote: fn(&str) -> Value| -> BTreeMap<&str, Value> {
+            let value = |value: &variable::Value| match value {
+                variable::Value::Line(text) => Value::from(text.as_str()),
+                variable::Value::Moment(time) => Value::from(language.moment(*time)),
+                variable::Value::Quotation(text) => quote(text),
+            };
+            variables.0.iter().map(|(name, it)| (*name, value(it))).collect()
+        };
         let part = |part, values: &BTreeMap<&str, Value>| {
             let name = format!("{}/{}.{part}", language.tag(), template.key());
             fill(&self.0, &name, values)
         };
-        let subject = part("subject", &values)?.trim().to_owned();
-        let text = part("txt", &values)?;
+        let (in_text, mut values) = (values(quoted), values(quoted_in_html));
+        let subject = part("subject", &in_text)?.trim().to_owned();
+        let text = part("txt", &in_text)?;
         let content = part("html", &values)?;
         // The content is markup by now; its values were escaped when it was filled.
         values.insert("content", Value::from_safe_string(content));
@@ -84,6 +101,19 @@ impl Engine {
         let html = fill(&self.0, "layout.html", &values)?;
         Ok(Rendered { subject, text, html })
     }
+}
+
+/// A quotation in a text: each line is marked, as mail readers do (RFC 3676, section 4.5).
+fn quoted(text: &str) -> Value {
+    let lines: Vec<_> = text.lines().map(|line| format!("> {line}")).collect();
+    Value::from(lines.join("\n"))
+}
+
+/// A quotation in HTML: escaped here, because the line breaks are markup. A loop in the template
+/// would let a person's empty lines use up its fuel.
+fn quoted_in_html(text: &str) -> Value {
+    let lines: Vec<_> = text.lines().map(|line| HtmlEscape(line).to_string()).collect();
+    Value::from_safe_string(lines.join("<br>\n"))
 }
 
 /// An environment without filters, functions, includes or globals, where every undefined name is an

@@ -1,27 +1,52 @@
-//! What a mail is made from: a template, a language and variables.
+//! What a mail is made from: a template and a language. What fills it is in `variable.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use kernel::{Malformed, Time};
 
-use kernel::{Fields, Malformed, Time};
-
-/// The mails that there are.
+/// The mails that there are. What each is filled with is in `variable.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Template {
     /// An invitation to somebody without a usable account.
     InvitationNewUser,
     /// An invitation to somebody who can sign in.
     InvitationExistingUser,
+    /// An invitation still waits, of whomever.
+    InvitationReminder,
+    /// To the requester: the request was received.
+    AccessRequestReceived,
+    /// To those who can decide: please do.
+    AccessRequestAsked,
+    /// To those who can decide: it will soon be overdue.
+    AccessRequestReminded,
+    /// To the requester: how it ended.
+    AccessRequestDecided,
+    /// To those who could have decided: how it ended.
+    AccessRequestSettled,
 }
 
 impl Template {
     /// Every template.
-    pub(crate) const ALL: [Self; 2] = [Self::InvitationNewUser, Self::InvitationExistingUser];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::InvitationNewUser,
+        Self::InvitationExistingUser,
+        Self::InvitationReminder,
+        Self::AccessRequestReceived,
+        Self::AccessRequestAsked,
+        Self::AccessRequestReminded,
+        Self::AccessRequestDecided,
+        Self::AccessRequestSettled,
+    ];
 
     /// Its name in the API and in the database.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::InvitationNewUser => "invitation-new-user",
             Self::InvitationExistingUser => "invitation-existing-user",
+            Self::InvitationReminder => "invitation-reminder",
+            Self::AccessRequestReceived => "access-request-received",
+            Self::AccessRequestAsked => "access-request-asked",
+            Self::AccessRequestReminded => "access-request-reminded",
+            Self::AccessRequestDecided => "access-request-decided",
+            Self::AccessRequestSettled => "access-request-settled",
         }
     }
 
@@ -122,81 +147,6 @@ impl Language {
     }
 }
 
-/// What a template is filled with, each a plain text.
-///
-/// Rule: at most 32 variables, each named like `organisation_name` and at most 2,000 characters
-/// long. Every mail of today is an invitation, and needs `recipient_name` and `inviter_name` (which
-/// may be empty), `organisation_name`, `roles`, `link` (an `https` or `http` address) and
-/// `expires_at` (RFC 3339). Others are carried along: a template need not use them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Variables {
-    /// The texts, by name; `expires_at` is not among them.
-    pub(crate) texts: BTreeMap<String, String>,
-    /// Until when the link works.
-    pub(crate) expires_at: Time,
-}
-
-const MOST: usize = 32;
-const LONGEST: usize = 2_000;
-
-impl Variables {
-    /// Parses, noting every violation as `variables` or `variables[link]`.
-    pub(crate) fn parse(fields: &mut Fields, given: HashMap<String, String>) -> Option<Self> {
-        let before = fields.violations().len();
-        let mut texts: BTreeMap<String, String> = given.into_iter().collect();
-        if texts.len() > MOST {
-            fields.reject("variables", "expected at most 32");
-        }
-        if !texts.keys().all(|name| is_name(name)) {
-            // A wrong name is not repeated: it can be as long as a message.
-            fields.reject("variables", "expected names such as organisation_name");
-        }
-        for (name, text) in texts.iter().filter(|(name, _)| is_name(name)).take(MOST) {
-            if text.chars().count() > LONGEST {
-                fields.reject(path(name), "expected at most 2,000 characters");
-            }
-        }
-        for name in ["inviter_name", "recipient_name"] {
-            if !texts.contains_key(name) {
-                fields.reject(path(name), "expected a text, which may be empty");
-            }
-        }
-        for name in ["organisation_name", "roles"] {
-            if texts.get(name).is_none_or(|text| text.trim().is_empty()) {
-                fields.reject(path(name), "expected a text");
-            }
-        }
-        if !texts.get("link").is_some_and(|link| is_link(link)) {
-            fields.reject(path("link"), "expected an https:// or http:// address");
-        }
-        let expires_at = texts.remove("expires_at").and_then(|text| text.parse().ok());
-        if expires_at.is_none() {
-            fields.reject(path("expires_at"), "expected a moment such as 2026-01-31T12:00:00Z");
-        }
-        if fields.violations().len() > before {
-            return None;
-        }
-        Some(Self { texts, expires_at: expires_at? })
-    }
-}
-
-fn path(name: &str) -> String {
-    format!("variables[{name}]")
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
-
-/// Escaping keeps a value inside its attribute, but not from being `javascript:`.
-fn is_link(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty())
-        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,21 +189,5 @@ mod tests {
         let time: Time = "2026-06-04T14:05:59Z".parse().unwrap();
         assert_eq!(Language::English.moment(time), "4 June 2026, 14:05 UTC");
         assert_eq!(Language::German.moment(time), "04.06.2026, 14:05 Uhr (UTC)");
-    }
-
-    #[test]
-    fn a_link_is_a_web_address_and_nothing_else() {
-        for bad in [
-            "",
-            "https://",
-            "javascript:alert(1)",
-            "data:text/html,x",
-            "https://a\r\nb",
-            "https://a b",
-            " https://a",
-        ] {
-            assert!(!is_link(bad), "{bad:?}");
-        }
-        assert!(is_link("https://usher.example/invitations/abc"));
     }
 }

@@ -4,7 +4,10 @@ use service::Caller;
 
 use crate::{
     Notification,
-    domain::template::{Locale, Template, TemplateKey, Variables},
+    domain::{
+        template::{Locale, Template, TemplateKey},
+        variable::Variables,
+    },
     engine::Rendered,
     error::Error,
 };
@@ -13,8 +16,8 @@ const WRITE: &str = "deliveries.write";
 
 /// Fills a template.
 ///
-/// Rule: each variable is a plain text, escaped for where it lands; what a template needs and does
-/// not get is refused, and so is a subject with control characters.
+/// Rule: each variable is a plain text, escaped for where it lands. What a template needs and does
+/// not get is refused, and so is what it does not know, and a subject with control characters.
 /// Permission: the scope `deliveries.write`. Event: none.
 pub(crate) fn render_mail(
     notification: &Notification,
@@ -23,20 +26,23 @@ pub(crate) fn render_mail(
 ) -> Result<RenderMailResponse, Error> {
     let RenderMailRequest { template, locale, organisation_id, variables } = request;
     let mut fields = Fields::default();
-    let template = fields.read("template", TemplateKey::parse(&template));
+    let key = fields.read("template", TemplateKey::parse(&template));
     let locale = fields.read("locale", Locale::parse(&locale));
     // Templates are the same for every organisation as yet.
     let organisation_id = fields.read("organisation_id", parse_id(&organisation_id));
-    let variables = Variables::parse(&mut fields, variables);
-    let (Some(template), Some(locale), Some(_), Some(variables)) =
-        (template, locale, organisation_id, variables)
+    // The template decides what is needed: of an unknown one nothing is looked at.
+    let template = key.as_ref().and_then(Template::find);
+    let variables = template.and_then(|it| Variables::parse(&mut fields, it, variables));
+    let (Some(locale), Some(_), true) = (locale, organisation_id, fields.violations().is_empty())
     else {
         return Err(Error::Invalid(fields));
     };
     if !caller.has_scope(WRITE) {
         return Err(Error::ScopeMissing(WRITE));
     }
-    let template = Template::find(&template).ok_or(Error::TemplateNotFound)?;
+    let (Some(template), Some(variables)) = (template, variables) else {
+        return Err(Error::TemplateNotFound);
+    };
 
     let Rendered { subject, text, html } =
         notification.engine.render(template, locale.language(), &variables)?;
@@ -49,40 +55,66 @@ pub(crate) fn render_mail(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
+    use html5gum::{Token, Tokenizer, emitters::default::DefaultEmitter};
     use testkit::Bench;
 
     use super::*;
-    use crate::testing::{Stage, reason, violations};
+    use crate::{
+        domain::variable::Kind,
+        testing::{Stage, reason, violations},
+    };
 
     testkit::on_both_databases!(
-        a_mail_says_who_where_as_what_until_when_and_with_which_link,
-        names_may_be_missing,
+        a_mail_says_everything_that_it_is_given_in_both_its_parts,
+        without_the_optional_variables_a_mail_reads_as_well,
+        a_quotation_keeps_its_lines_and_is_marked_in_both_parts,
+        an_outcome_is_one_of_four_and_each_has_its_words,
         t09_html_in_a_value_stays_text,
+        t09_a_value_stays_on_its_line,
         a_locale_falls_back_to_its_language_and_then_to_english,
         every_missing_or_wrong_variable_is_named_at_once,
-        a_subject_holds_no_control_characters,
         strangers_and_unknown_templates_are_refused,
     );
 
-    const VARIABLES: [(&str, &str); 6] = [
+    const VALUES: [(&str, &str); 15] = [
         ("recipient_name", "Ada Lovelace"),
         ("organisation_name", "ABC Holdings"),
         ("inviter_name", "Grace Hopper"),
-        ("roles", "user"),
+        ("application_name", "Payroll"),
+        ("personal_message", "Welcome aboard.\nUntil Monday!"),
+        ("roles", "user, teacher"),
+        ("requester_name", "Mary Somerville"),
+        ("wanted", "approver"),
+        ("reason", "I keep the books.\nSince May."),
+        ("outcome", "rejected"),
+        ("decided_by", "Emmy Noether"),
+        ("decision_reason", "Not yet.\nAsk in May."),
         ("link", "https://usher.example/invitations/abc"),
         ("expires_at", "2026-06-03T12:00:00Z"),
+        ("due_at", "2026-06-04T12:00:00Z"),
     ];
 
-    fn request(template: &str, locale: &str) -> RenderMailRequest {
-        let text = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+    /// Each template in each language, with every variable.
+    fn requests() -> Vec<(Template, RenderMailRequest)> {
+        let both = |template| ["en", "de"].map(|locale| (template, request(template, locale)));
+        Template::ALL.into_iter().flat_map(both).collect()
+    }
+
+    fn request(template: Template, locale: &str) -> RenderMailRequest {
+        let value = |name| VALUES.into_iter().find(|(known, _)| *known == name).unwrap().1;
+        let names = template.variables().iter().map(|variable| variable.name);
         RenderMailRequest {
-            template: template.to_owned(),
+            template: template.key().to_owned(),
             locale: locale.to_owned(),
             organisation_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
-            variables: VARIABLES.map(text).into(),
+            variables: names.map(|name| (name.to_owned(), value(name).to_owned())).collect(),
         }
+    }
+
+    fn with(request: &RenderMailRequest, name: &str, text: &str) -> RenderMailRequest {
+        let mut request = request.clone();
+        request.variables.insert(name.to_owned(), text.to_owned());
+        request
     }
 
     async fn render(stage: &Stage, request: RenderMailRequest) -> RenderMailResponse {
@@ -90,65 +122,193 @@ mod tests {
         mailer.render_mail(request).await.unwrap().into_inner()
     }
 
-    async fn a_mail_says_who_where_as_what_until_when_and_with_which_link(bench: Bench) {
-        let stage = Stage::set(bench).await;
-        for template in ["invitation-new-user", "invitation-existing-user"] {
-            for (locale, until) in
-                [("en", "3 June 2026, 12:00 UTC"), ("de", "03.06.2026, 12:00 Uhr (UTC)")]
-            {
-                let mail = render(&stage, request(template, locale)).await;
-                assert!(mail.subject.contains("ABC Holdings"), "{}", mail.subject);
-                let link = "https://usher.example/invitations/abc";
-                for part in ["Ada Lovelace", "ABC Holdings", "Grace Hopper", "user", link, until] {
-                    assert!(mail.text.contains(part), "{part:?} is not in {}", mail.text);
-                    // The engine writes a slash as a character reference.
-                    let part = part.replace('/', "&#x2f;");
-                    assert!(mail.html.contains(&part), "{part:?} is not in {}", mail.html);
+    async fn refused(stage: &Stage, request: RenderMailRequest) -> Vec<String> {
+        let mut mailer = stage.account("deliveries.write").templates();
+        violations(mailer.render_mail(request).await)
+    }
+
+    /// A page as a browser reads it: its tags, what it shows, and where its links lead.
+    #[derive(Default)]
+    struct Page {
+        tags: Vec<String>,
+        text: String,
+        links: Vec<String>,
+    }
+
+    fn read(html: &str) -> Page {
+        let mut emitter = DefaultEmitter::default();
+        emitter.naively_switch_states(true);
+        let mut page = Page::default();
+        let words = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        for token in Tokenizer::new_with_emitter(html, emitter) {
+            match token.unwrap() {
+                Token::StartTag(tag) => {
+                    let mut read = words(&tag.name);
+                    for (name, value) in tag.attributes {
+                        let (name, value) = (words(&name), words(&value.value));
+                        match name.as_str() {
+                            "href" => page.links.push(value),
+                            _ => read += &format!(" {name}={value}"),
+                        }
+                    }
+                    page.tags.push(read);
                 }
-                let link = link.replace('/', "&#x2f;");
-                assert!(mail.html.contains(&format!("href=\"{link}\"")), "a button");
-                assert!(mail.html.contains(&format!(">{link}<")), "to be copied");
-                assert!(mail.html.contains(&format!("<html lang=\"{locale}\">")));
+                Token::EndTag(tag) => page.tags.push(format!("/{}", words(&tag.name))),
+                Token::String(text) => page.text += &words(&text.value),
+                Token::Doctype(_) => {}
+                other => panic!("neither tag nor text: {other:?}"),
+            }
+        }
+        page
+    }
+
+    async fn a_mail_says_everything_that_it_is_given_in_both_its_parts(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        for (template, request) in requests() {
+            let locale = request.locale.clone();
+            let RenderMailResponse { subject, text, html } = render(&stage, request).await;
+            assert!(subject.contains("ABC Holdings"), "{subject}");
+            let page = read(&html);
+            assert!(page.tags.contains(&format!("html lang={locale}")), "{html}");
+            assert_eq!(page.links, ["https://usher.example/invitations/abc"], "a button");
+            for variable in template.variables() {
+                let value = VALUES.into_iter().find(|(name, _)| *name == variable.name);
+                let shown = match (variable.name, locale.as_str()) {
+                    ("expires_at", "en") => "3 June 2026, 12:00 UTC",
+                    ("expires_at", _) => "03.06.2026, 12:00 Uhr (UTC)",
+                    ("due_at", "en") => "4 June 2026, 12:00 UTC",
+                    ("due_at", _) => "04.06.2026, 12:00 Uhr (UTC)",
+                    ("outcome", "en") => "rejected",
+                    ("outcome", _) => "abgelehnt",
+                    _ => value.unwrap().1,
+                };
+                for line in shown.lines() {
+                    assert!(text.contains(line), "{line:?} is not in {text}");
+                    assert!(page.text.contains(line), "{line:?} is not in {html}");
+                }
             }
         }
     }
 
-    async fn names_may_be_missing(bench: Bench) {
+    async fn without_the_optional_variables_a_mail_reads_as_well(bench: Bench) {
         let stage = Stage::set(bench).await;
-        let mut request = request("invitation-new-user", "en");
-        request.variables.insert("recipient_name".to_owned(), String::new());
-        request.variables.insert("inviter_name".to_owned(), String::new());
+        for (template, mut request) in requests() {
+            for variable in template.variables().iter().filter(|variable| !variable.is_needed) {
+                request.variables.insert(variable.name.to_owned(), " ".to_owned());
+            }
+            let empty = render(&stage, request.clone()).await;
+            let is_needed = |name: &String| {
+                template.variables().iter().any(|it| it.is_needed && it.name == *name)
+            };
+            request.variables.retain(|name, _| is_needed(name));
+            assert_eq!(render(&stage, request).await, empty);
+            let shown = read(&empty.html).text;
+            for gap in ["  ", " ,", " .", ": \n", "\n\n\n", ">", "{", "}"] {
+                assert!(!empty.text.contains(gap), "{gap:?} is in {}", empty.text);
+            }
+            for gap in ["  ", " ,", " .", "{", "}"] {
+                assert!(!shown.contains(gap), "{gap:?} is in {shown}");
+            }
+        }
+        let mut request = request(Template::InvitationNewUser, "en");
+        request.variables.retain(|name, _| {
+            ["organisation_name", "roles", "link", "expires_at"].contains(&name.as_str())
+        });
         let mail = render(&stage, request).await;
         assert_eq!(mail.subject, "You are invited to ABC Holdings");
-        assert!(mail.text.starts_with("Hello,\n\nYou are invited to join ABC Holdings."));
+        let begins =
+            "Hello,\n\nYou are invited to join ABC Holdings.\nYour role: user, teacher\n\nTo";
+        assert!(mail.text.starts_with(begins), "{}", mail.text);
     }
 
-    /// The markup is the same whatever the values are: none of it comes from them.
-    async fn t09_html_in_a_value_stays_text(bench: Bench) {
-        const HOSTILE: &str = r#"</title></p><script>alert(1)</script><a href="https://evil.example">x</a>" onclick='y' {{ link }}{% raw %}"#;
+    async fn a_quotation_keeps_its_lines_and_is_marked_in_both_parts(bench: Bench) {
         let stage = Stage::set(bench).await;
-        for template in ["invitation-new-user", "invitation-existing-user"] {
+        for (template, request) in requests() {
+            let quotation = template.variables().iter().find(|it| it.kind == Kind::Quotation);
+            let name = quotation.unwrap().name;
+            let mail = render(&stage, with(&request, name, "One & all\r\n\r\n<b>")).await;
+            assert!(mail.text.contains("\n\n> One & all\n> \n> <b>\n\n"), "{}", mail.text);
+            let quoted = ">One &amp; all<br>\n<br>\n&lt;b&gt;</blockquote>";
+            assert!(mail.html.contains(quoted), "{}", mail.html);
+            // Empty lines cost no fuel.
+            let long = format!("a{}b", "\n".repeat(1_998));
+            assert!(render(&stage, with(&request, name, &long)).await.text.contains("\n> b\n"));
+        }
+    }
+
+    async fn an_outcome_is_one_of_four_and_each_has_its_words(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        for template in [Template::AccessRequestDecided, Template::AccessRequestSettled] {
             for locale in ["en", "de"] {
-                let harmless = render(&stage, request(template, locale)).await;
-                let mut hostile = request(template, locale);
-                for (name, text) in &mut hostile.variables {
-                    match name.as_str() {
-                        "link" => text.push_str(r#""><script>alert(1)</script>"#),
-                        "expires_at" => {}
-                        _ => *text = HOSTILE.to_owned(),
+                let request = request(template, locale);
+                let mut subjects = Vec::new();
+                for outcome in ["approved", "rejected", "expired", "withdrawn"] {
+                    subjects.push(render(&stage, with(&request, "outcome", outcome)).await.subject);
+                }
+                subjects.sort_unstable();
+                subjects.dedup();
+                assert_eq!(subjects.len(), 4, "{subjects:?}");
+                let wrong = with(&request, "outcome", "pending");
+                assert_eq!(refused(&stage, wrong).await, ["variables[outcome]"]);
+            }
+        }
+    }
+
+    /// The tags are the same whatever the values are: none of them comes from a value.
+    async fn t09_html_in_a_value_stays_text(bench: Bench) {
+        const ATTACKS: [&str; 5] = [
+            r#"</title></p><script>alert(1)</script><a href="https://evil.example">x</a>"#,
+            r#"" onclick='y' style="x"#,
+            "{{ link }}{% raw %}{# x",
+            "</strong></blockquote></td><!-- x",
+            "&lt;img src=x onerror=alert(1)&gt;",
+        ];
+        let stage = Stage::set(bench).await;
+        for (template, request) in requests() {
+            let harmless = read(&render(&stage, request.clone()).await.html);
+            for variable in template.variables() {
+                for attack in ATTACKS {
+                    let given = match variable.kind {
+                        Kind::Line => attack.to_owned(),
+                        Kind::Quotation => format!("{attack}\n{attack}"),
+                        Kind::Link => format!("https://a.example/{}", attack.replace(' ', "")),
+                        Kind::Moment | Kind::Outcome => continue,
+                    };
+                    let mail = render(&stage, with(&request, variable.name, &given)).await;
+                    let page = read(&mail.html);
+                    assert_eq!(page.tags, harmless.tags, "{}: {}", variable.name, mail.html);
+                    let link =
+                        if variable.kind == Kind::Link { &given } else { &harmless.links[0] };
+                    assert_eq!(page.links, [link.as_str()]);
+                    for line in given.lines() {
+                        assert!(page.text.contains(line), "the HTML shows it as it is: {line}");
+                        assert!(mail.text.contains(line), "the text shows it as it is: {line}");
                     }
                 }
-                let mail = render(&stage, hostile).await;
-                for mark in ['<', '>', '"', '\''] {
-                    assert_eq!(
-                        mail.html.matches(mark).count(),
-                        harmless.html.matches(mark).count(),
-                        "{mark} in {}",
-                        mail.html,
-                    );
+            }
+        }
+    }
+
+    /// Nothing that a person writes can add a header, or pass for what the mail says.
+    async fn t09_a_value_stays_on_its_line(bench: Bench) {
+        const ENDS: [&str; 7] = ["\r\n", "\n", "\r", "\0", "\u{85}", "\u{2028}", "\u{2029}"];
+        let stage = Stage::set(bench).await;
+        for (template, request) in requests() {
+            let harmless = render(&stage, request.clone()).await;
+            for variable in template.variables() {
+                let path = format!("variables[{}]", variable.name);
+                for end in ENDS {
+                    let given = format!("https://a.example{end}Bcc: eve@evil.example");
+                    let hostile = with(&request, variable.name, &given);
+                    if variable.kind != Kind::Quotation {
+                        assert_eq!(refused(&stage, hostile).await, [path.as_str()], "{end:?}");
+                        continue;
+                    }
+                    let mail = render(&stage, hostile).await;
+                    assert_eq!(mail.subject, harmless.subject);
+                    let mut lines = mail.text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+                    assert!(lines.all(|line| line.starts_with("> ") || !line.contains("eve@")));
                 }
-                assert!(mail.text.contains(HOSTILE), "the text part shows it as it is");
-                assert!(mail.subject.contains(HOSTILE));
             }
         }
     }
@@ -158,61 +318,52 @@ mod tests {
         for (locale, greeting) in
             [("de-AT", "Guten Tag"), ("de", "Guten Tag"), ("fr-CA", "Hello"), ("", "Hello")]
         {
-            let mail = render(&stage, request("invitation-new-user", locale)).await;
+            let mail = render(&stage, request(Template::InvitationNewUser, locale)).await;
             assert!(mail.text.starts_with(greeting), "{locale}: {}", mail.text);
         }
     }
 
     async fn every_missing_or_wrong_variable_is_named_at_once(bench: Bench) {
         let stage = Stage::set(bench).await;
-        let mut mailer = stage.account("deliveries.write").templates();
         assert_eq!(
-            violations(mailer.render_mail(RenderMailRequest::default()).await),
-            [
-                "template",
-                "organisation_id",
-                "variables[inviter_name]",
-                "variables[recipient_name]",
-                "variables[organisation_name]",
-                "variables[roles]",
-                "variables[link]",
-                "variables[expires_at]",
-            ],
+            refused(&stage, RenderMailRequest::default()).await,
+            ["template", "organisation_id"],
         );
-        let mut wrong = request("invitation-new-user", "en");
-        wrong.variables.insert("link".to_owned(), "javascript:alert(1)".to_owned());
-        wrong.variables.insert("expires_at".to_owned(), "tomorrow".to_owned());
-        wrong.variables.insert("roles".to_owned(), "x".repeat(2_001));
-        wrong.variables.insert("Roles".to_owned(), String::new());
-        assert_eq!(
-            violations(mailer.render_mail(wrong).await),
-            ["variables", "variables[roles]", "variables[link]", "variables[expires_at]"],
-        );
-        let mut many = request("invitation-new-user", "en");
-        many.variables.extend((0..27).map(|n| (format!("more_{n}"), String::new())));
-        assert_eq!(violations(mailer.render_mail(many).await), ["variables"]);
-    }
-
-    async fn a_subject_holds_no_control_characters(bench: Bench) {
-        let stage = Stage::set(bench).await;
-        let mut mailer = stage.account("deliveries.write").templates();
-        for hostile in ["ABC\r\nBcc: eve@example.com", "ABC\nX", "ABC\rX", "ABC\0"] {
-            let mut request = request("invitation-new-user", "en");
-            request.variables.insert("organisation_name".to_owned(), hostile.to_owned());
-            assert_eq!(violations(mailer.render_mail(request).await), ["variables"]);
+        for (template, request) in requests() {
+            let nothing = RenderMailRequest { variables: [].into(), ..request.clone() };
+            let needed = template.variables().iter().filter(|variable| variable.is_needed);
+            let paths: Vec<_> = needed.map(|it| format!("variables[{}]", it.name)).collect();
+            assert_eq!(refused(&stage, nothing).await, paths);
+            let unknown = with(&request, "recipients_name", "Ada");
+            assert_eq!(refused(&stage, unknown).await, ["variables"]);
         }
+        let mut wrong = request(Template::InvitationNewUser, "en");
+        for (name, text) in [
+            ("link", "javascript:alert(1)"),
+            ("expires_at", "tomorrow"),
+            ("roles", &"x".repeat(2_001)),
+            ("Roles", ""),
+        ] {
+            wrong = with(&wrong, name, text);
+        }
+        assert_eq!(
+            refused(&stage, wrong).await,
+            ["variables[roles]", "variables[link]", "variables[expires_at]", "variables"],
+        );
+        let mut many = request(Template::InvitationNewUser, "en");
+        many.variables.extend((0..25).map(|n| (format!("more_{n}"), String::new())));
+        assert_eq!(refused(&stage, many).await, ["variables"]);
     }
 
     async fn strangers_and_unknown_templates_are_refused(bench: Bench) {
         let stage = Stage::set(bench).await;
+        let known = request(Template::InvitationNewUser, "en");
+        let unknown = RenderMailRequest { template: "lottery".to_owned(), ..known.clone() };
         let mut mailer = stage.account("deliveries.write").templates();
-        let answer = mailer.render_mail(request("lottery", "en")).await;
-        assert_eq!(reason(answer), "TEMPLATE_NOT_FOUND");
-        let request = RenderMailRequest {
-            variables: HashMap::from(VARIABLES.map(|(a, b)| (a.to_owned(), b.to_owned()))),
-            ..request("invitation-new-user", "en")
-        };
-        let stranger = stage.account("deliveries.read").templates().render_mail(request).await;
-        assert_eq!(reason(stranger), "SCOPE_MISSING");
+        assert_eq!(reason(mailer.render_mail(unknown.clone()).await), "TEMPLATE_NOT_FOUND");
+        for request in [known, unknown] {
+            let stranger = stage.account("deliveries.read").templates().render_mail(request).await;
+            assert_eq!(reason(stranger), "SCOPE_MISSING");
+        }
     }
 }
