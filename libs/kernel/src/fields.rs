@@ -68,6 +68,11 @@ impl Fields {
         self.0.push(Violation { field: field.into(), description: what.to_string() });
     }
 
+    /// Adds what was noted elsewhere, such as by a look into the database.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// All that was noted.
     pub fn violations(&self) -> &[Violation] {
         &self.0

@@ -24,7 +24,7 @@ use crate::{
 ///
 /// Needs `invitations.create` there and every permission of the roles offered; a service account
 /// offers invitable roles alone. The invitee's account exists from now on, with status `invited` if
-/// it is new. At most one invitation of an address is pending at an organisation, and nobody is
+/// it is new. Whoever may invite hears of every wrong field at once, unknown roles included. At most one invitation of an address is pending at an organisation, and nobody is
 /// invited to what they hold already. Event: `organisation.invitation.created.v1`, which becomes the
 /// mail.
 pub(crate) async fn create(
@@ -40,17 +40,19 @@ pub(crate) async fn create(
     let name = fields.read_optional("display_name", &display_name, DisplayName::parse);
     let keys = RoleKey::read_all(&mut fields, "roles", &roles);
     let locale = fields.read("locale", Locale::parse(&locale));
-    let (Some(organisation), Some(email), Some(name), Some(keys), Some(locale)) =
-        (organisation, email, name, keys, locale)
-    else {
-        return Err(Error::Invalid(fields));
-    };
+    let Some(organisation) = organisation else { return Err(Error::Invalid(fields)) };
     let rights = service.rights(call, service.database.read(), organisation).await?;
     rights.require(Permission::InvitationsCreate)?;
     if organisation == PLATFORM {
         return Err(Error::OrganisationNotFound);
     }
-    let roles = offered(service, organisation, &keys).await?;
+    let roles = match keys {
+        Some(keys) => offered(service, organisation, &keys, &mut fields).await?,
+        None => None,
+    };
+    let (Some(email), Some(name), Some(roles), Some(locale)) = (email, name, roles, locale) else {
+        return Err(Error::Invalid(fields));
+    };
     rights.require_to_grant(&roles, call.giver())?;
     let name = name.map(String::from).unwrap_or_default();
     let invitee = account_of(service, &email, &name).await?;
@@ -129,18 +131,19 @@ async fn account_of(
     }
 }
 
-/// The roles that the keys name; without any, the default role.
+/// The roles that the keys name; without any, the default role. Unknown ones are violations.
 async fn offered(
     service: &Organisations,
     organisation: Uuid,
     keys: &[RoleKey],
-) -> Result<Roles, Error> {
+    fields: &mut Fields,
+) -> Result<Option<Roles>, DbErr> {
     if keys.is_empty() {
-        return Ok(BuiltIn::User.into());
+        return Ok(Some(BuiltIn::User.into()));
     }
     let among = role::given_at(organisation);
     let found = role::find(service.database.read(), among, "roles", keys).await?;
-    found.map_err(Error::Invalid)
+    Ok(found.map_err(|unknown| fields.append(unknown)).ok())
 }
 
 /// An invitation adds something: who holds all the roles already is not invited.
