@@ -1,29 +1,50 @@
-//! One try at one mail: fill the template, send, record.
+//! One try at one mail: claim the delivery, fill the template, send, record.
 
 use std::{collections::HashMap, time::Duration};
 
 use api::notification::v1::{
-    AttemptOutcome, Delivery, RecordAttemptRequest, RenderMailRequest, RenderMailResponse,
-    delivery_service_client::DeliveryServiceClient, template_service_client::TemplateServiceClient,
+    AttemptOutcome, ClaimDeliveryRequest, Delivery, RecordAttemptRequest, RenderMailRequest,
+    RenderMailResponse, delivery_service_client::DeliveryServiceClient,
+    template_service_client::TemplateServiceClient,
 };
-use kernel::EmailAddress;
+use kernel::{EmailAddress, Uuid};
 use service::{Auth, MailError, Refusal};
 use tonic::Code;
 
 use crate::{
     Mailer,
     message::{Envelope, compose},
-    peers::{is_passing, refusal},
+    peers::{incomplete, is_passing, refusal},
 };
 
-/// A claimed delivery and what it is to say.
-pub(crate) struct Attempt {
-    pub delivery: Delivery,
-    pub claim_id: String,
+/// A mail that an event asks for.
+pub(crate) struct Due {
+    pub event_id: Uuid,
+    pub organisation_id: String,
+    pub about: About,
     pub recipient: EmailAddress,
     /// The recipient's name; may be empty.
     pub name: String,
-    pub variables: HashMap<String, String>,
+    pub template: &'static str,
+    /// Empty means the platform's default.
+    pub locale: String,
+    /// What the template is filled with; those that are empty are left out.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+/// What a mail is about, by its id.
+pub(crate) enum About {
+    Invitation(String),
+    AccessRequest(String),
+}
+
+/// A claimed delivery and what it is to say.
+struct Attempt {
+    delivery: Delivery,
+    claim_id: String,
+    recipient: EmailAddress,
+    name: String,
+    variables: HashMap<String, String>,
 }
 
 /// How long the mail server may take. It leaves time to record what became of it within the
@@ -46,9 +67,45 @@ enum Outcome {
     Failed { kind: &'static str, words: String },
 }
 
+/// Sends a mail unless it is sent already, or given up. Held by another worker, it is asked for
+/// again later: that worker may have crashed.
+pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due) -> Result<(), Refusal> {
+    let Due { event_id, organisation_id, about, recipient, name, template, locale, variables } =
+        due;
+    let (invitation_id, access_request_id) = match about {
+        About::Invitation(id) => (id, String::new()),
+        About::AccessRequest(id) => (String::new(), id),
+    };
+    let request = ClaimDeliveryRequest {
+        event_id: event_id.to_string(),
+        organisation_id,
+        invitation_id,
+        recipient: recipient.to_string(),
+        template: template.to_owned(),
+        locale,
+        access_request_id,
+    };
+    let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
+    let claim = client.claim_delivery(request).await;
+    let claim = claim.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner();
+    let delivery = claim.delivery.ok_or_else(|| incomplete("ClaimDelivery"))?;
+    if claim.claim_id.is_empty() {
+        tracing::info!(delivery_id = delivery.id, "nothing is left to send");
+        return Ok(());
+    }
+    let given = variables.into_iter().filter(|(_, text)| !text.is_empty());
+    let variables = given.map(|(name, text)| (name.to_owned(), text)).collect();
+    attempt(
+        mailer,
+        auth,
+        Attempt { delivery, claim_id: claim.claim_id, recipient, name, variables },
+    )
+    .await
+}
+
 /// Tries once and records the outcome. A mail that is refused for good is done with: it is visible
 /// as a failed delivery.
-pub(crate) async fn attempt(mailer: &Mailer, auth: Auth, attempt: Attempt) -> Result<(), Refusal> {
+async fn attempt(mailer: &Mailer, auth: Auth, attempt: Attempt) -> Result<(), Refusal> {
     let outcome = match send(mailer, auth.clone(), &attempt).await {
         Ok(()) => Outcome::Sent,
         Err(outcome) => outcome,

@@ -1,3 +1,4 @@
 //! What the mailer listens to, one event a file.
 
+pub(crate) mod access_request_mail;
 pub(crate) mod invitation_issued;

@@ -1,8 +1,8 @@
-//! The mailer: it hears that an invitation was issued, and hands exactly one mail to the mail
-//! server.
+//! The mailer: it hears that a mail is due, about an invitation or an access request, and hands
+//! exactly one to the mail server.
 //!
 //! - [`consumers`]: one event a file, each a story.
-//! - [`attempt`]: one try at one mail: fill the template, send, record.
+//! - [`attempt`]: one try at one mail: claim the delivery, fill the template, send, record.
 //! - [`message`]: what goes over the wire.
 //!
 //! It has no tables: the notification service keeps the deliveries, and with them the memory that
@@ -40,7 +40,10 @@ pub fn build(infra: &Infra) -> anyhow::Result<Module> {
         from: infra.settings.mail_from.clone(),
     });
     Ok(Module {
-        consumers: vec![consumers::invitation_issued::consumer(mailer)],
+        consumers: vec![
+            consumers::invitation_issued::consumer(mailer.clone()),
+            consumers::access_request_mail::consumer(mailer),
+        ],
         ..Module::new(NAME)
     })
 }

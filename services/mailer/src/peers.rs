@@ -1,7 +1,13 @@
-//! What a peer's refusal means to a message.
+//! What peers answer, and what their refusals mean to a message.
 
-use service::Refusal;
+use api::identity::v1::{GetUserRequest, User, UserStatus, user_service_client::UserServiceClient};
+use chrono::SecondsFormat;
+use kernel::Time;
+use prost_types::Timestamp;
+use service::{Auth, Refusal};
 use tonic::{Code, Status};
+
+use crate::Mailer;
 
 /// Whether the same call may succeed later, unchanged.
 pub(crate) fn is_passing(status: &Status) -> bool {
@@ -25,4 +31,31 @@ pub(crate) fn no_token(status: &Status) -> Refusal {
 /// version's, in the middle of an upgrade.
 pub(crate) fn incomplete(call: &'static str) -> Refusal {
     Refusal::Retry(format!("{call}: the answer is incomplete"))
+}
+
+/// The account that a mail is to reach: one that is active or invited. A closed one gets no mail.
+pub(crate) async fn open_account(
+    mailer: &Mailer,
+    auth: Auth,
+    id: &str,
+) -> Result<Option<User>, Refusal> {
+    let mut client = UserServiceClient::new(mailer.peers.identity(auth));
+    let answer = client.get_user(GetUserRequest { id: id.to_owned() }).await;
+    let answer = answer.map_err(|status| refusal("GetUser", &status))?.into_inner();
+    let user = answer.user.ok_or_else(|| incomplete("GetUser"))?;
+    match user.status() {
+        UserStatus::Active | UserStatus::Invited => Ok(Some(user)),
+        status @ (UserStatus::Suspended | UserStatus::Disposed) => {
+            tracing::info!(account = status.as_str_name(), "closed: no mail");
+            Ok(None)
+        }
+        UserStatus::Unspecified => Err(incomplete("GetUser")),
+    }
+}
+
+/// A moment as templates want it (RFC 3339); `None` if it is missing or none.
+pub(crate) fn moment(at: Option<Timestamp>) -> Option<String> {
+    let at = at?;
+    let time = Time::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

@@ -11,10 +11,14 @@ use std::{
 use api::{
     identity::v1::{User, UserStatus},
     notification::v1::{AttemptOutcome, Delivery, RenderMailRequest, RenderMailResponse},
-    organisation::v1::{GetInvitationMailResponse, Invitation, InvitationCreated},
+    organisation::v1::{
+        AccessRequest, AccessRequestMail, AccessRequestMailDue, AccessRequestState,
+        GetAccessRequestMailResponse, GetInvitationMailResponse, Invitation, InvitationCreated,
+        InvitationReminded,
+    },
 };
 use kernel::{Clock, ManualClock, Uuid};
-use prost::Message as _;
+use mail_parser::MessageParser;
 use service::{Infra, Listeners, Message, RawSettings, Refusal, Role, Settings};
 use testkit::SmtpSink;
 use tokio::net::TcpListener;
@@ -25,15 +29,19 @@ use tonic::Code;
 #[derive(Clone)]
 pub(crate) struct World {
     pub mail: GetInvitationMailResponse,
+    pub request: GetAccessRequestMailResponse,
     pub user: User,
     pub rendered: RenderMailResponse,
     /// The calls that fail, with which code and how often.
     pub failures: HashMap<&'static str, VecDeque<Code>>,
     /// Each attempt that was recorded, and the mail server's words.
     pub recorded: Vec<(AttemptOutcome, String)>,
+    /// The mails about access requests that were asked for.
+    pub asked: Vec<AccessRequestMail>,
     /// What each mail was to be filled with.
     pub filled: Vec<RenderMailRequest>,
-    deliveries: HashMap<(String, String), (Delivery, bool)>,
+    /// By event and recipient; whether the delivery is in a final state.
+    pub deliveries: HashMap<(String, String), (Delivery, bool)>,
 }
 
 impl Default for World {
@@ -49,7 +57,30 @@ impl Default for World {
             expires_at: Some(prost_types::Timestamp { seconds: 1_780_488_000, nanos: 0 }),
             ..Default::default()
         };
+        let request = AccessRequest {
+            id: Uuid::from_u128(4).to_string(),
+            organisation_id: Uuid::from_u128(2).to_string(),
+            requester_display_name: "Mary Somerville".to_owned(),
+            requester_email: "mary@example.com".to_owned(),
+            roles: vec!["approver".to_owned()],
+            reason: "I keep the books.".to_owned(),
+            state: AccessRequestState::Rejected.into(),
+            decision_reason: "Not yet.".to_owned(),
+            due_at: Some(prost_types::Timestamp { seconds: 1_780_488_000, nanos: 0 }),
+            expires_at: Some(prost_types::Timestamp { seconds: 1_780_574_400, nanos: 0 }),
+            ..Default::default()
+        };
         Self {
+            request: GetAccessRequestMailResponse {
+                superseded: false,
+                access_request: Some(request),
+                organisation_display_name: "ABC Holdings".to_owned(),
+                application_display_name: String::new(),
+                recipient_email: "ada@example.com".to_owned(),
+                recipient_display_name: "Ada Lovelace".to_owned(),
+                decided_by_display_name: "Emmy Noether".to_owned(),
+                link: "https://usher.example/requests/4".to_owned(),
+            },
             mail: GetInvitationMailResponse {
                 superseded: false,
                 invitation: Some(invitation),
@@ -66,6 +97,7 @@ impl Default for World {
             },
             failures: HashMap::new(),
             recorded: Vec::new(),
+            asked: Vec::new(),
             filled: Vec::new(),
             deliveries: HashMap::new(),
         }
@@ -122,16 +154,41 @@ impl Stage {
             organisation_id: Uuid::from_u128(2).to_string(),
             issue: 1,
         };
+        self.message("organisation.invitation.created.v1", &payload)
+    }
+
+    /// An event that asks for a reminder.
+    pub(crate) fn reminder(&self) -> Message {
+        let payload = InvitationReminded {
+            invitation_id: Uuid::from_u128(1).to_string(),
+            organisation_id: Uuid::from_u128(2).to_string(),
+            issue: 1,
+        };
+        self.message("organisation.invitation.reminded.v1", &payload)
+    }
+
+    /// An event that asks for a mail about an access request.
+    pub(crate) fn request(&self, mail: AccessRequestMail) -> Message {
+        let payload = AccessRequestMailDue {
+            access_request_id: Uuid::from_u128(4).to_string(),
+            organisation_id: Uuid::from_u128(2).to_string(),
+            recipient_id: Uuid::from_u128(3).to_string(),
+            mail: mail.into(),
+        };
+        self.message("organisation.access_request.mail.v1", &payload)
+    }
+
+    fn message(&self, routing_key: &str, payload: &impl prost::Message) -> Message {
         Message {
             id: self.infra.clock.new_id(),
-            routing_key: "organisation.invitation.created.v1".to_owned(),
+            routing_key: routing_key.to_owned(),
             source: "usher/organisation".to_owned(),
             subject: Uuid::from_u128(1),
             time: self.infra.clock.now(),
             payload: payload.encode_to_vec(),
             traceparent: None,
-            attempt: 1,
             must_arrive: true,
+            attempt: 1,
         }
     }
 
@@ -153,4 +210,53 @@ async fn socket() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
+}
+
+/// What could end a line, a header or a mail.
+pub(crate) const ATTACKS: [&str; 8] = [
+    "\rRCPT TO:<eve@evil.example>\r",
+    "\nRCPT TO:<eve@evil.example>\n",
+    "\r\nBcc: eve@evil.example\r\n",
+    "\r\n.\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<eve@evil.example>\r\nDATA\r\nspam",
+    "\n.\nMAIL FROM:<eve@evil.example>\n",
+    "\r.\rMAIL FROM:<eve@evil.example>\r",
+    "\"\r\n <eve@evil.example>, \"",
+    "ok\0\u{b}\u{c}\u{85}\u{2028}.",
+];
+
+/// The mail that arrived is one mail to one recipient, whatever was attempted.
+pub(crate) fn assert_is_one_clean_mail(stage: &Stage, attack: &str) {
+    let commands = stage.sink.commands();
+    let verbs: Vec<_> = commands.iter().map(|line| line.get(..4).unwrap()).collect();
+    assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"], "{attack:?}");
+    assert_eq!(commands[2], "RCPT TO:<ada@example.com>\r\n", "{attack:?}");
+    let mails = stage.sink.mails();
+    let raw = String::from_utf8(mails[0].raw.clone()).unwrap();
+    for line in raw.split("\r\n") {
+        assert!(!line.contains(['\r', '\n', '\0']), "{attack:?}: {line:?}");
+        assert!(line.len() <= 998, "{attack:?}: {line:?}");
+    }
+
+    let mail = MessageParser::default().parse(&mails[0].raw).unwrap();
+    let names: Vec<_> = mail.headers().iter().map(|header| header.name().to_lowercase()).collect();
+    let expected = [
+        "from",
+        "to",
+        "subject",
+        "date",
+        "message-id",
+        "auto-submitted",
+        "mime-version",
+        "content-type",
+    ];
+    assert_eq!(names, expected, "{attack:?}");
+    let to: Vec<_> = mail.to().unwrap().iter().map(|to| to.address().unwrap()).collect();
+    assert_eq!(to, ["ada@example.com"], "{attack:?}");
+    assert!(mail.subject().unwrap().starts_with("before"), "{attack:?}");
+    assert!(mail.body_text(0).unwrap().contains("after"), "{attack:?}");
+    assert!(mail.body_html(0).unwrap().contains("after"), "{attack:?}");
+    assert_eq!(
+        (mail.text_body_count(), mail.html_body_count(), mail.attachment_count()),
+        (1, 1, 0)
+    );
 }

@@ -1,35 +1,32 @@
-//! `organisation.invitation.created.v1` and `organisation.invitation.reissued.v1`: an invitation has
-//! a new link, so one mail goes out.
+//! `organisation.invitation.created.v1`, `….reissued.v1` and `….reminded.v1`: an invitation has a
+//! new link, or still waits, so one mail goes out.
 
 use std::sync::Arc;
 
 use api::{
-    identity::v1::{GetUserRequest, User, UserStatus, user_service_client::UserServiceClient},
-    notification::v1::{
-        ClaimDeliveryRequest, ClaimDeliveryResponse, delivery_service_client::DeliveryServiceClient,
-    },
+    identity::v1::UserStatus,
     organisation::v1::{
-        GetInvitationMailRequest, GetInvitationMailResponse, Invitation, InvitationCreated,
-        InvitationReissued, invitation_service_client::InvitationServiceClient,
+        GetInvitationMailRequest, GetInvitationMailResponse, InvitationCreated, InvitationReissued,
+        InvitationReminded, invitation_service_client::InvitationServiceClient,
     },
 };
 use bus::Queue;
-use chrono::SecondsFormat;
-use kernel::{EmailAddress, Time, Uuid, parse_id};
+use kernel::{EmailAddress, Uuid, parse_id};
 use prost::Message as _;
 use service::{Auth, Consumer, Message, Refusal};
 
 use crate::{
     Mailer,
-    attempt::{Attempt, attempt},
-    peers::{incomplete, no_token, refusal},
+    attempt::{About, Due, deliver},
+    peers::{incomplete, moment, no_token, open_account, refusal},
 };
 
 const CREATED: &str = "organisation.invitation.created.v1";
 const REISSUED: &str = "organisation.invitation.reissued.v1";
+const REMINDED: &str = "organisation.invitation.reminded.v1";
 
 const QUEUE: Queue =
-    Queue { name: "mailer.invitations", bindings: &[CREATED, REISSUED], concurrency: 8 };
+    Queue { name: "mailer.invitations", bindings: &[CREATED, REISSUED, REMINDED], concurrency: 8 };
 
 /// The consumer.
 pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
@@ -40,11 +37,11 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 }
 
 /// Rule: one event sends one mail to the invitee, whatever crashes; to an account that exists
-/// another one than to a new one. What has been overtaken by another issue, or by the invitation's
-/// end, and what would reach a closed account, sends none.
-/// Event: `organisation.invitation.created.v1`, `organisation.invitation.reissued.v1`.
+/// another one than to a new one, except for a reminder. What has been overtaken by another issue,
+/// or by the invitation's end, and what would reach a closed account, sends none.
+/// Event: `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1`.
 async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
-    let Issued { invitation_id, issue } = decode(&message)?;
+    let Issued { invitation_id, issue, is_reminder } = decode(&message)?;
     let auth = mailer.peers.own().await.map_err(|status| no_token(&status))?;
 
     let mail = invitation_mail(mailer, auth.clone(), invitation_id, issue).await?;
@@ -55,50 +52,46 @@ async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refu
     let invitation = mail.invitation.ok_or_else(|| incomplete("GetInvitationMail"))?;
     let recipient = EmailAddress::parse(&invitation.email)
         .map_err(|_| Refusal::Reject("the invitation's address is none".to_owned()))?;
-    let expires_at = invitation
-        .expires_at
-        .and_then(|at| Time::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?));
+    let expires_at = moment(invitation.expires_at);
     let expires_at = expires_at.ok_or_else(|| incomplete("GetInvitationMail"))?;
 
-    let user = invitee(mailer, auth.clone(), &invitation).await?;
-    let template = match user.status() {
-        UserStatus::Active => "invitation-existing-user",
-        UserStatus::Invited => "invitation-new-user",
-        status @ (UserStatus::Suspended | UserStatus::Disposed) => {
-            tracing::info!(%invitation_id, account = status.as_str_name(), "closed: no mail");
-            return Ok(());
-        }
-        UserStatus::Unspecified => return Err(incomplete("GetUser")),
-    };
-
-    let claim = claim(mailer, auth.clone(), message.id, &invitation, template).await?;
-    let delivery = claim.delivery.ok_or_else(|| incomplete("ClaimDelivery"))?;
-    if claim.claim_id.is_empty() {
-        tracing::info!(%invitation_id, delivery_id = delivery.id, "nothing is left to send");
+    let Some(user) = open_account(mailer, auth.clone(), &invitation.invitee_id).await? else {
         return Ok(());
-    }
+    };
+    let template = match user.status() {
+        _ if is_reminder => "invitation-reminder",
+        UserStatus::Active => "invitation-existing-user",
+        _ => "invitation-new-user",
+    };
     let name =
         if user.display_name.is_empty() { invitation.display_name } else { user.display_name };
-    let variables = [
+    let variables = vec![
         ("recipient_name", name.clone()),
         ("organisation_name", mail.organisation_display_name),
         ("inviter_name", mail.inviter_display_name),
+        ("application_name", mail.application_display_name),
+        ("personal_message", invitation.personal_message),
         ("roles", invitation.roles.join(", ")),
         ("link", mail.link),
-        ("expires_at", expires_at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        ("expires_at", expires_at),
     ];
-    let variables = variables.map(|(name, text)| (name.to_owned(), text)).into();
-    attempt(
-        mailer,
-        auth,
-        Attempt { delivery, claim_id: claim.claim_id, recipient, name, variables },
-    )
-    .await
+    let due = Due {
+        event_id: message.id,
+        organisation_id: invitation.organisation_id,
+        about: About::Invitation(invitation.id),
+        recipient,
+        name,
+        template,
+        locale: invitation.locale,
+        variables,
+    };
+    deliver(mailer, auth, due).await
 }
 
 struct Issued {
     invitation_id: Uuid,
     issue: i32,
+    is_reminder: bool,
 }
 
 fn decode(message: &Message) -> Result<Issued, Refusal> {
@@ -113,9 +106,14 @@ fn decode(message: &Message) -> Result<Issued, Refusal> {
             let event = InvitationReissued::decode(payload).map_err(|_| broken())?;
             (event.invitation_id, event.issue)
         }
+        REMINDED => {
+            let event = InvitationReminded::decode(payload).map_err(|_| broken())?;
+            (event.invitation_id, event.issue)
+        }
         _ => return Err(broken()),
     };
-    Ok(Issued { invitation_id: parse_id(&invitation_id).map_err(|_| broken())?, issue })
+    let invitation_id = parse_id(&invitation_id).map_err(|_| broken())?;
+    Ok(Issued { invitation_id, issue, is_reminder: message.routing_key == REMINDED })
 }
 
 async fn invitation_mail(
@@ -130,47 +128,20 @@ async fn invitation_mail(
     Ok(answer.map_err(|status| refusal("GetInvitationMail", &status))?.into_inner())
 }
 
-async fn invitee(mailer: &Mailer, auth: Auth, invitation: &Invitation) -> Result<User, Refusal> {
-    let mut client = UserServiceClient::new(mailer.peers.identity(auth));
-    let request = GetUserRequest { id: invitation.invitee_id.clone() };
-    let answer = client.get_user(request).await.map_err(|status| refusal("GetUser", &status))?;
-    answer.into_inner().user.ok_or_else(|| incomplete("GetUser"))
-}
-
-/// Claims the delivery. Held by another worker, it is asked for again later: that worker may have
-/// crashed.
-async fn claim(
-    mailer: &Mailer,
-    auth: Auth,
-    event_id: Uuid,
-    invitation: &Invitation,
-    template: &str,
-) -> Result<ClaimDeliveryResponse, Refusal> {
-    let request = ClaimDeliveryRequest {
-        event_id: event_id.to_string(),
-        organisation_id: invitation.organisation_id.clone(),
-        invitation_id: invitation.id.clone(),
-        recipient: invitation.email.clone(),
-        template: template.to_owned(),
-        locale: invitation.locale.clone(),
-        ..Default::default()
-    };
-    let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
-    let answer = client.claim_delivery(request).await;
-    Ok(answer.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
 
-    use api::notification::v1::{AttemptOutcome, RenderMailResponse};
+    use api::{
+        identity::v1::User,
+        notification::v1::{AttemptOutcome, RenderMailResponse},
+    };
     use mail_parser::MessageParser;
     use testkit::Reply;
     use tonic::Code;
 
     use super::*;
-    use crate::testing::{Stage, World};
+    use crate::testing::{ATTACKS, Stage, World, assert_is_one_clean_mail};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_invitee_gets_one_mail_however_often_the_event_arrives() {
@@ -224,14 +195,54 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn an_application_and_a_message_are_passed_on_if_there_are_any() {
+        let stage = Stage::set(World::default()).await;
+        stage.hear(stage.event()).await.unwrap();
+        {
+            let mut world = stage.world();
+            world.mail.application_display_name = "Payroll".to_owned();
+            let invitation = world.mail.invitation.as_mut().unwrap();
+            invitation.personal_message = "Welcome aboard.\nUntil Monday!".to_owned();
+        }
+        stage.hear(stage.event()).await.unwrap();
+        let filled = stage.world().filled.clone();
+        for name in ["application_name", "personal_message"] {
+            assert!(!filled[0].variables.contains_key(name), "{name}");
+        }
+        assert_eq!(filled[1].variables["application_name"], "Payroll");
+        assert_eq!(filled[1].variables["personal_message"], "Welcome aboard.\nUntil Monday!");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reminder_is_the_same_mail_to_whomever_and_goes_out_once() {
+        let stage = Stage::set(World::default()).await;
+        for status in [UserStatus::Invited, UserStatus::Active] {
+            stage.world().user.status = status.into();
+            let event = stage.reminder();
+            for _ in 0..2 {
+                assert_eq!(stage.hear(event.clone()).await, Ok(()));
+            }
+        }
+        assert_eq!(stage.sink.mails().len(), 2);
+        let filled = stage.world().filled.clone();
+        assert_eq!(filled.len(), 2);
+        for mail in filled {
+            assert_eq!(mail.template, "invitation-reminder");
+            assert_eq!(mail.variables["link"], "https://usher.example/invitations/token");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_is_overtaken_and_who_is_closed_get_no_mail() {
         let stage = Stage::set(World::default()).await;
-        stage.world().mail.superseded = true;
-        assert_eq!(stage.hear(stage.event()).await, Ok(()));
-        stage.world().mail.superseded = false;
-        for status in [UserStatus::Suspended, UserStatus::Disposed] {
-            stage.world().user.status = status.into();
-            assert_eq!(stage.hear(stage.event()).await, Ok(()));
+        for event in [stage.event(), stage.reminder()] {
+            stage.world().mail.superseded = true;
+            assert_eq!(stage.hear(event.clone()).await, Ok(()));
+            stage.world().mail.superseded = false;
+            for status in [UserStatus::Suspended, UserStatus::Disposed] {
+                stage.world().user.status = status.into();
+                assert_eq!(stage.hear(event.clone()).await, Ok(()));
+            }
         }
         assert!(stage.sink.commands().is_empty());
     }
@@ -332,16 +343,6 @@ mod tests {
     /// Everything that a person can type, with everything that could end a line or a mail.
     #[tokio::test(flavor = "multi_thread")]
     async fn nothing_that_is_given_reaches_the_smtp_conversation() {
-        const ATTACKS: [&str; 8] = [
-            "\rRCPT TO:<eve@evil.example>\r",
-            "\nRCPT TO:<eve@evil.example>\n",
-            "\r\nBcc: eve@evil.example\r\n",
-            "\r\n.\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<eve@evil.example>\r\nDATA\r\nspam",
-            "\n.\nMAIL FROM:<eve@evil.example>\n",
-            "\r.\rMAIL FROM:<eve@evil.example>\r",
-            "\"\r\n <eve@evil.example>, \"",
-            "ok\0\u{b}\u{c}\u{85}\u{2028}.",
-        ];
         for attack in ATTACKS {
             for long in ["", &"x".repeat(1_500)] {
                 let mut world = World::default();
@@ -359,42 +360,5 @@ mod tests {
                 assert_is_one_clean_mail(&stage, attack);
             }
         }
-    }
-
-    fn assert_is_one_clean_mail(stage: &Stage, attack: &str) {
-        let commands = stage.sink.commands();
-        let verbs: Vec<_> = commands.iter().map(|line| line.get(..4).unwrap()).collect();
-        assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"], "{attack:?}");
-        assert_eq!(commands[2], "RCPT TO:<ada@example.com>\r\n", "{attack:?}");
-        let mails = stage.sink.mails();
-        let raw = String::from_utf8(mails[0].raw.clone()).unwrap();
-        for line in raw.split("\r\n") {
-            assert!(!line.contains(['\r', '\n', '\0']), "{attack:?}: {line:?}");
-            assert!(line.len() <= 998, "{attack:?}: {line:?}");
-        }
-
-        let mail = MessageParser::default().parse(&mails[0].raw).unwrap();
-        let names: Vec<_> =
-            mail.headers().iter().map(|header| header.name().to_lowercase()).collect();
-        let expected = [
-            "from",
-            "to",
-            "subject",
-            "date",
-            "message-id",
-            "auto-submitted",
-            "mime-version",
-            "content-type",
-        ];
-        assert_eq!(names, expected, "{attack:?}");
-        let to: Vec<_> = mail.to().unwrap().iter().map(|to| to.address().unwrap()).collect();
-        assert_eq!(to, ["ada@example.com"], "{attack:?}");
-        assert!(mail.subject().unwrap().starts_with("before"), "{attack:?}");
-        assert!(mail.body_text(0).unwrap().contains("after"), "{attack:?}");
-        assert!(mail.body_html(0).unwrap().contains("after"), "{attack:?}");
-        assert_eq!(
-            (mail.text_body_count(), mail.html_body_count(), mail.attachment_count()),
-            (1, 1, 0)
-        );
     }
 }

@@ -17,7 +17,8 @@ use api::{
         template_service_server::{TemplateService, TemplateServiceServer},
     },
     organisation::v1::{
-        self as organisation, GetInvitationMailResponse,
+        self as organisation, GetAccessRequestMailResponse, GetInvitationMailResponse,
+        access_request_service_server::{AccessRequestService, AccessRequestServiceServer},
         invitation_service_server::{InvitationService, InvitationServiceServer},
     },
 };
@@ -37,6 +38,7 @@ pub(super) fn serve(world: Arc<Mutex<World>>, listener: TcpListener) {
         .add_service(ServiceAccountServiceServer::new(fakes.clone()))
         .add_service(UserServiceServer::new(fakes.clone()))
         .add_service(InvitationServiceServer::new(fakes.clone()))
+        .add_service(AccessRequestServiceServer::new(fakes.clone()))
         .add_service(DeliveryServiceServer::new(fakes.clone()))
         .add_service(TemplateServiceServer::new(fakes));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
@@ -71,6 +73,13 @@ impl ServiceAccountService for Fakes {
             access_token: "token".to_owned(),
             expires_in: Some(prost_types::Duration { seconds: 600, nanos: 0 }),
         }))
+    }
+
+    async fn get_service_account(
+        &self,
+        _: Request<identity::GetServiceAccountRequest>,
+    ) -> Answer<identity::GetServiceAccountResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
     }
 
     async fn create_service_account(
@@ -176,6 +185,72 @@ impl InvitationService for Fakes {
 }
 
 #[tonic::async_trait]
+impl AccessRequestService for Fakes {
+    async fn get_access_request_mail(
+        &self,
+        request: Request<organisation::GetAccessRequestMailRequest>,
+    ) -> Answer<GetAccessRequestMailResponse> {
+        assert_eq!(request.metadata().get("authorization").unwrap(), "Bearer token");
+        let request = request.into_inner();
+        let ids = (request.access_request_id.as_str(), request.recipient_id.as_str());
+        let (access_request, recipient) = (Uuid::from_u128(4), Uuid::from_u128(3));
+        assert_eq!(ids, (access_request.to_string().as_str(), recipient.to_string().as_str()));
+        let mut world = self.answer("GetAccessRequestMail")?;
+        world.asked.push(request.mail());
+        Ok(Response::new(world.request.clone()))
+    }
+
+    async fn create_access_request(
+        &self,
+        _: Request<organisation::CreateAccessRequestRequest>,
+    ) -> Answer<organisation::CreateAccessRequestResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+
+    async fn get_access_request(
+        &self,
+        _: Request<organisation::GetAccessRequestRequest>,
+    ) -> Answer<organisation::GetAccessRequestResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+
+    async fn list_access_requests(
+        &self,
+        _: Request<organisation::ListAccessRequestsRequest>,
+    ) -> Answer<organisation::ListAccessRequestsResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+
+    async fn list_own_access_requests(
+        &self,
+        _: Request<organisation::ListOwnAccessRequestsRequest>,
+    ) -> Answer<organisation::ListOwnAccessRequestsResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+
+    async fn approve_access_request(
+        &self,
+        _: Request<organisation::ApproveAccessRequestRequest>,
+    ) -> Answer<organisation::ApproveAccessRequestResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+
+    async fn reject_access_request(
+        &self,
+        _: Request<organisation::RejectAccessRequestRequest>,
+    ) -> Answer<organisation::RejectAccessRequestResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+
+    async fn withdraw_access_request(
+        &self,
+        _: Request<organisation::WithdrawAccessRequestRequest>,
+    ) -> Answer<organisation::WithdrawAccessRequestResponse> {
+        Err(Status::unimplemented("not asked in these tests"))
+    }
+}
+
+#[tonic::async_trait]
 impl DeliveryService for Fakes {
     async fn claim_delivery(
         &self,
@@ -195,6 +270,7 @@ impl DeliveryService for Fakes {
             recipient: request.recipient,
             template: request.template,
             locale: request.locale,
+            access_request_id: request.access_request_id,
             ..Default::default()
         };
         let claim_id = if *is_final { String::new() } else { "claim".to_owned() };
