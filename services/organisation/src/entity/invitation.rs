@@ -1,15 +1,20 @@
-use api::organisation::v1 as proto;
+use api::organisation::v1::{self as proto, InvitationSettled};
 use kernel::{Time, Uuid};
-use sea_orm::{ConnectionTrait, entity::prelude::*, sea_query::Expr};
+use sea_orm::{ConnectionTrait, ExprTrait as _, entity::prelude::*, sea_query::Expr};
 
 use super::{
+    application_access,
     membership::{self, Span},
     organisation::etag,
+    role,
 };
-use crate::domain::{
-    invitation::State as DomainState,
-    permission::Permission,
-    rights::{Giver as DomainGiver, Rights},
+use crate::{
+    change::{Change, Record},
+    domain::{
+        invitation::State as DomainState,
+        permission::Permission,
+        rights::{Giver as DomainGiver, Rights},
+    },
 };
 
 /// An offer of roles in an organisation to an address.
@@ -171,6 +176,65 @@ pub(crate) async fn settle_expired(
         .exec(tx)
         .await?;
     Ok(())
+}
+
+/// Settles what an organisation still offers a subject who has it by now: a pending invitation that
+/// offers no role and no application beyond what the subject holds is accepted. Event:
+/// `organisation.invitation.settled.v1`.
+pub(crate) async fn settle_offered(
+    change: &Change<'_>,
+    subject: Uuid,
+    organisation: Uuid,
+) -> Result<(), DbErr> {
+    let pending = Entity::find()
+        .filter(Column::InviteeId.eq(subject))
+        .filter(Column::OrganisationId.eq(organisation))
+        .filter(Column::State.eq(State::Pending))
+        .filter(Column::ExpiresAt.gt(change.now))
+        .all(&**change)
+        .await?;
+    for offered in pending {
+        if offers_more(change, &offered).await? || !accept(change, offered.id).await? {
+            continue;
+        }
+        let event = InvitationSettled {
+            invitation_id: offered.id.to_string(),
+            organisation_id: organisation.to_string(),
+            state: "accepted".to_owned(),
+        };
+        change.announce("organisation.invitation.settled.v1", offered.id, &event).await?;
+        let record = Record::of("invitation", offered.id, organisation).invitation(offered.id);
+        change.record(record.detail("state=accepted")).await?;
+    }
+    Ok(())
+}
+
+/// Whether the invitee lacks something of what is offered.
+async fn offers_more(change: &Change<'_>, offered: &Model) -> Result<bool, DbErr> {
+    let (subject, organisation) = (offered.invitee_id, offered.organisation_id);
+    let among = role::given_at(organisation);
+    let Some(roles) = role::find_again(&**change, among, &offered.roles).await? else {
+        return Ok(true);
+    };
+    let held = membership::roles(&**change, subject, organisation).await?;
+    if roles.iter().any(|role| !held.contains(role.id)) {
+        return Ok(true);
+    }
+    let Some(application) = offered.application_id else { return Ok(false) };
+    Ok(!application_access::exists(&**change, subject, organisation, application).await?)
+}
+
+/// `false` if somebody was faster.
+async fn accept(change: &Change<'_>, id: Uuid) -> Result<bool, DbErr> {
+    let accepted = Entity::update_many()
+        .col_expr(Column::State, Expr::value(State::Accepted))
+        .col_expr(Column::UpdatedAt, Expr::value(change.now))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.eq(State::Pending))
+        .exec(&**change)
+        .await?;
+    Ok(accepted.rows_affected == 1)
 }
 
 impl From<State> for DomainState {

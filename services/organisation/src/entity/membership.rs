@@ -1,11 +1,12 @@
 use api::organisation::v1 as proto;
-use kernel::{Time, Uuid, fold};
+use kernel::{Fields, Malformed, Time, Uuid, fold};
+use prost_types::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
     Condition, ConnectionTrait, DatabaseTransaction, ExprTrait as _, FromQueryResult, JoinType,
     QuerySelect as _, QueryTrait,
     entity::prelude::*,
-    sea_query::{LockType, OnConflict},
+    sea_query::{Expr, LockType, OnConflict},
 };
 
 use super::{
@@ -126,9 +127,10 @@ pub(crate) async fn rights_held(
     organisation: Uuid,
     now: Time,
 ) -> Result<Rights, DbErr> {
-    // Of the tables read, these two say what the subject holds.
+    // Of the tables read, these two say what the subject holds; the membership first, as whoever
+    // changes one takes it.
     let mut locked = held(subject, organisation, now);
-    let tables = [membership_role::Entity.table_ref(), Entity.table_ref()];
+    let tables = [Entity.table_ref(), membership_role::Entity.table_ref()];
     QueryTrait::query(&mut locked).lock_with_tables(LockType::Share, tables);
     Ok(collect(locked.into_model::<Held>().all(tx).await?))
 }
@@ -196,11 +198,53 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Reads the time of a membership to be, from the fields of these names: both moments lie ahead,
+    /// the end after the beginning.
+    pub(crate) fn read(
+        fields: &mut Fields,
+        (from, until): (&str, &str),
+        (valid_from, expires_at): (Option<Timestamp>, Option<Timestamp>),
+        now: Time,
+    ) -> Option<Self> {
+        let valid_from = read_moment(fields, from, valid_from, now);
+        let expires_at = read_moment(fields, until, expires_at, now);
+        let span = Self { valid_from: valid_from?, expires_at: expires_at? };
+        if !span.ends_after_beginning() {
+            fields.reject(until, AFTER_BEGINNING);
+        }
+        Some(span)
+    }
+
+    pub(crate) fn ends_after_beginning(&self) -> bool {
+        self.valid_from.zip(self.expires_at).is_none_or(|(from, until)| until > from)
+    }
+
     /// When its next beginning or end is, after a moment.
     pub(crate) fn next_change(&self, now: Time) -> Option<Time> {
         self.valid_from.filter(|from| *from > now).or(self.expires_at)
     }
 }
+
+/// What is wrong with an end that comes too early.
+pub(crate) const AFTER_BEGINNING: Malformed = Malformed("a moment after the beginning");
+
+/// Reads a moment that lies ahead; none is fine. Whole microseconds, which is what databases keep.
+pub(crate) fn read_moment(
+    fields: &mut Fields,
+    field: &str,
+    moment: Option<Timestamp>,
+    now: Time,
+) -> Option<Option<Time>> {
+    let Some(moment) = moment else { return Some(None) };
+    let nanos = moment.nanos - moment.nanos % 1000;
+    let fits = moment.seconds <= LAST_SECOND && (0..1_000_000_000).contains(&nanos);
+    let at = api::time(&Timestamp { nanos, ..moment }).filter(|at| fits && *at > now);
+    let expected = Malformed("a moment to come, in the year 9999 at the latest");
+    fields.read(field, at.ok_or(expected)).map(Some)
+}
+
+/// The end of the year 9999: what a protobuf timestamp can say.
+const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Adds roles to a subject's membership, which begins if there is none, with this time. A membership
 /// that there is keeps its time: an invitation never lowers anyone.
@@ -226,8 +270,11 @@ pub(crate) async fn grant(
         version: Set(1),
         created_at: Set(new.now),
     };
-    let exists =
-        OnConflict::columns([Column::SubjectId, Column::OrganisationId]).do_nothing().to_owned();
+    // The same statement takes the row of a membership that there is: whoever changes its roles
+    // comes before or after.
+    let exists = OnConflict::columns([Column::SubjectId, Column::OrganisationId])
+        .value(Column::Version, Expr::col((Entity, Column::Version)).add(1))
+        .to_owned();
     Entity::insert(membership).on_conflict(exists).exec_without_returning(tx).await?;
     let rows = roles.iter().map(|role| membership_role::ActiveModel {
         subject_id: Set(subject),

@@ -4,7 +4,7 @@ use sea_orm::{Condition, ConnectionTrait, QuerySelect as _, QueryTrait as _, ent
 
 use super::{
     ancestor,
-    organisation::{PLATFORM, etag},
+    organisation::{self, PLATFORM, etag},
 };
 use crate::domain::{
     permission::Permissions,
@@ -135,6 +135,22 @@ pub(crate) async fn find_again(
 ) -> Result<Option<Roles>, DbErr> {
     let keys: Vec<_> = keys.split_whitespace().filter_map(|key| RoleKey::parse(key).ok()).collect();
     Ok(find(connection, among, "roles", &keys).await?.ok())
+}
+
+/// The role of whoever is given none by name: the default role of the nearest organisation that has
+/// one, upward from this, else `user`.
+pub(crate) async fn default_role(
+    connection: &impl ConnectionTrait,
+    organisation: Uuid,
+) -> Result<Roles, DbErr> {
+    let chain = organisation::chain(connection, organisation).await?;
+    let keys = chain.into_iter().map(|node| node.default_role);
+    let Some(key) = keys.into_iter().find(|key| !key.is_empty()) else {
+        return Ok(BuiltIn::User.into());
+    };
+    // Nobody deletes a role that is a default.
+    let found = find_again(connection, given_at(organisation), &key).await?;
+    Ok(found.filter(|roles| !roles.is_empty()).unwrap_or_else(|| BuiltIn::User.into()))
 }
 
 /// Roles by their identifiers.
