@@ -37,6 +37,16 @@ impl SealKey {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
+    /// 256 bits for one generation of a row: a secret that both sides know and none is stored of. It
+    /// is part of what [`SealKey::seal`] writes: a key that derives secrets seals no tokens.
+    pub fn secret(&self, of: Sealed) -> [u8; 32] {
+        let mut bytes = of.id.as_bytes().to_vec();
+        bytes.extend(of.generation.to_be_bytes());
+        let mut secret = [0; 32];
+        secret.copy_from_slice(hmac::sign(&self.0, &bytes).as_ref());
+        secret
+    }
+
     /// Reads a token, in constant time; nothing for whatever this key did not seal.
     pub fn open(&self, token: &str) -> Option<Sealed> {
         // The length is checked first, so that a megabyte of rubbish costs nothing.
@@ -68,6 +78,16 @@ mod tests {
         assert_eq!(key.open(&token), Some(SEALED));
         assert_eq!(SealKey::derive(b"secret", "refresh-token").open(&token), None);
         assert_eq!(SealKey::derive(b"other", "invitation-link").open(&token), None);
+    }
+
+    #[test]
+    fn a_secret_differs_with_key_row_and_generation() {
+        let key = SealKey::derive(b"secret", "callback");
+        let secret = key.secret(SEALED);
+        assert_eq!(key.secret(SEALED), secret);
+        assert_ne!(SealKey::derive(b"secret", "other").secret(SEALED), secret);
+        assert_ne!(key.secret(Sealed { generation: 4, ..SEALED }), secret);
+        assert_ne!(key.secret(Sealed { id: Uuid::from_u128(8), ..SEALED }), secret);
     }
 
     #[test]

@@ -139,6 +139,8 @@ pub struct Settings {
     pub relay_window: u64,
     pub organisation_depth: u32,
     pub invitation_hours: i64,
+    pub access_request_overdue_days: i64,
+    pub access_request_expiry_days: i64,
 }
 
 impl Settings {
@@ -184,7 +186,13 @@ impl Settings {
             relay_window: reader.number("relay_window", 1, 5_000),
             organisation_depth: reader.number("organisation_depth", 1, 8),
             invitation_hours: reader.number("invitation_hours", 1, 720),
+            access_request_overdue_days: reader.number("access_request_overdue_days", 2, 60),
+            access_request_expiry_days: reader.number("access_request_expiry_days", 1, 365),
         };
+        if settings.access_request_overdue_days >= settings.access_request_expiry_days {
+            // What has expired cannot become overdue.
+            reader.reject("access_request_overdue_days");
+        }
         let allowed = reader.read("allow_embedded", parse_parts, Vec::new());
         settings.refuse_embedded(&allowed, &mut reader);
         if reader.wrong.is_empty() { Ok(settings) } else { Err(SettingsError(reader.wrong)) }
@@ -270,6 +278,14 @@ mod tests {
         pairs.pop();
         pairs.push(("ENVIRONMENT", "development"));
         assert!(Settings::parse(&raw(&pairs), Role::Mailer).is_ok());
+    }
+
+    #[test]
+    fn what_has_expired_cannot_become_overdue() {
+        let text = refusal(&[("ACCESS_REQUEST_EXPIRY_DAYS", "5")], Role::Organisation);
+        assert!(text.contains("USHER_ACCESS_REQUEST_OVERDUE_DAYS: expected 2 to 60"), "{text}");
+        let text = refusal(&[("ACCESS_REQUEST_EXPIRY_DAYS", "6")], Role::Organisation);
+        assert!(!text.contains("OVERDUE"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Rules without I/O.
 
+pub(crate) mod access_request;
 pub(crate) mod invitation;
 pub(crate) mod permission;
 pub(crate) mod rights;

@@ -12,4 +12,5 @@ pub(crate) mod membership_role;
 pub(crate) mod organisation;
 pub(crate) mod organisation_word;
 pub(crate) mod person;
+pub(crate) mod reach;
 pub(crate) mod role;

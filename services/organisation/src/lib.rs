@@ -46,7 +46,11 @@ use kernel::{Clock, Duration, SealKey, Uuid};
 use sea_orm::ConnectionTrait;
 use service::{Check, Infra, Module, Peers};
 
-use crate::{call::Call, domain::rights::Rights, entity::membership};
+use crate::{
+    call::Call,
+    domain::{access_request::Patience, rights::Rights},
+    entity::membership,
+};
 
 const NAME: &str = "organisation";
 
@@ -61,9 +65,11 @@ struct Organisations {
     cache: Cache,
     peers: Peers,
     link_key: SealKey,
+    callback_key: SealKey,
     public_url: String,
     max_depth: i32,
     link_life: Duration,
+    patience: Patience,
 }
 
 impl Organisations {
@@ -74,9 +80,14 @@ impl Organisations {
             cache: infra.cache.clone(),
             peers: infra.peers(NAME)?,
             link_key: infra.seal_key("invitation-link"),
+            callback_key: infra.seal_key("callback"),
             public_url: infra.settings.public_url.clone(),
             max_depth: i32::try_from(infra.settings.organisation_depth)?,
             link_life: Duration::hours(infra.settings.invitation_hours),
+            patience: Patience {
+                overdue: Duration::days(infra.settings.access_request_overdue_days),
+                expiry: Duration::days(infra.settings.access_request_expiry_days),
+            },
         })
     }
 

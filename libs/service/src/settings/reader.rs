@@ -34,6 +34,12 @@ impl Reader<'_> {
         }
     }
 
+    /// Notes that a setting is wrong that reads well by itself.
+    pub(super) fn reject(&mut self, name: &str) {
+        let expected = Self::setting(name).expected;
+        self.wrong.push(format!("{}: expected {expected}", self.place(name)));
+    }
+
     /// Parses a setting that may be left out.
     pub(super) fn read<T, E>(
         &mut self,

@@ -76,4 +76,6 @@ pub const SETTINGS: &[Setting] = &[
     plain("relay_window", "1 to 5000", "500", STORING, "Events published before their confirmations are awaited"),
     plain("organisation_depth", "1 to 8", "2", &[Organisation], "Tiers of the organisation tree"),
     plain("invitation_hours", "1 to 720", "48", &[Organisation], "How long an invitation's link lives"),
+    plain("access_request_overdue_days", "2 to 60, less than access_request_expiry_days", "5", &[Organisation], "After how many days an undecided access request is overdue"),
+    plain("access_request_expiry_days", "1 to 365", "90", &[Organisation], "After how many days an undecided access request expires"),
 ];

@@ -1,8 +1,22 @@
-use api::organisation::v1 as proto;
-use kernel::{Time, Uuid};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, entity::prelude::*, sea_query::Expr};
+mod deciders;
 
-use super::person;
+use api::organisation::v1::{self as proto, AccessRequestChanged, AccessRequestMailDue};
+use kernel::{Time, Uuid};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, IntoActiveModel as _, QuerySelect as _, QueryTrait as _,
+    entity::prelude::*,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{ancestor, membership, person, role};
+use crate::{
+    change::{Change, Record},
+    domain::{
+        access_request::{Reason, Target, Times},
+        role::Roles,
+    },
+};
+pub(crate) use deciders::deciders;
 
 /// Somebody asks for a role or for an application.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -63,9 +77,50 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// As callers see it.
-    pub(crate) fn seen(self, requester: Option<person::Model>) -> proto::AccessRequest {
-        let state = match self.state {
+    /// Where it stands at a moment: a pending request whose time is over has expired, whether or not
+    /// its row says so yet.
+    pub(crate) fn state_at(&self, now: Time) -> State {
+        let is_over = self.state == State::Pending && self.expires_at <= now;
+        if is_over { State::Expired } else { self.state }
+    }
+
+    /// The application that it is for; an invitation's application comes with the invitation.
+    pub(crate) fn wants_application(&self) -> Option<Uuid> {
+        self.application_id.filter(|_| self.invitation_id.is_none())
+    }
+
+    /// The roles asked for as they are now; `None` if one of them is gone.
+    pub(crate) async fn roles_now(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Option<Roles>, DbErr> {
+        let among = match self.wants_application() {
+            Some(application) => role::of_application(application),
+            None => role::given_at(self.organisation_id),
+        };
+        role::find_again(connection, among, &self.roles).await
+    }
+
+    /// What the history says of it.
+    pub(crate) fn record(&self) -> Record {
+        let record = Record::of("access_request", self.id, self.organisation_id);
+        let record = record.access_request(self.id);
+        self.invitation_id.into_iter().fold(record, Record::invitation)
+    }
+
+    /// When something is to be done about it.
+    pub(crate) fn times(&self) -> Times {
+        let Self { remind_at, due_at, expires_at, .. } = *self;
+        Times { remind_at, due_at, expires_at }
+    }
+
+    /// As callers see it at a moment.
+    pub(crate) fn seen_at(
+        self,
+        requester: Option<person::Model>,
+        now: Time,
+    ) -> proto::AccessRequest {
+        let state = match self.state_at(now) {
             State::Pending => proto::AccessRequestState::Pending,
             State::Approved => proto::AccessRequestState::Approved,
             State::Rejected => proto::AccessRequestState::Rejected,
@@ -98,26 +153,95 @@ impl Model {
     }
 }
 
-/// Settles a pending request; `false` if somebody was faster.
-pub(crate) async fn settle(
-    tx: &DatabaseTransaction,
-    id: Uuid,
+/// What somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct New {
+    pub id: Uuid,
+    pub organisation_id: Uuid,
+    pub requester_id: Uuid,
+    /// Of the organisation; where an application is asked for, of that.
+    pub roles: Roles,
+    pub target: Target,
+    pub reason: Reason,
+    pub times: Times,
+}
+
+/// Makes a request and tells of it: event, history, and mails to the requester and to those who can
+/// decide. Answers the identifier of the pending one instead if the same was asked for before.
+pub(crate) async fn open(change: &Change<'_>, new: New) -> Result<Result<Model, Uuid>, DbErr> {
+    let New { id, organisation_id, requester_id, roles, target, reason, times } = new;
+    let (application_id, invitation_id) = match target {
+        Target::Role(_) => (None, None),
+        Target::Application(id) => (Some(id), None),
+        Target::Invitation(id) => (None, Some(id)),
+    };
+    let mut opened = Model {
+        id,
+        organisation_id,
+        requester_id,
+        roles: roles.to_string(),
+        application_id,
+        invitation_id,
+        target: target.to_string(),
+        reason: reason.into(),
+        state: State::Pending,
+        overdue: false,
+        no_approvers: false,
+        decided_by: None,
+        decision_reason: String::new(),
+        created_at: change.now,
+        remind_at: times.remind_at,
+        due_at: times.due_at,
+        expires_at: times.expires_at,
+        decided_at: None,
+        next_change_at: Some(times.remind_at),
+    };
+    let deciders = deciders(&**change, &opened, change.now).await?;
+    opened.no_approvers = deciders.none_near;
+    let one_pending = OnConflict::new().do_nothing().to_owned();
+    let insert = Entity::insert(opened.clone().into_active_model()).on_conflict(one_pending);
+    if insert.exec_without_returning(&**change).await? == 0 {
+        let pending = pending_of(&**change, requester_id, organisation_id).await?;
+        let same = pending.into_iter().find(|pending| pending.target == opened.target);
+        return Ok(Err(same.map_or(Uuid::nil(), |same| same.id)));
+    }
+    announce(change, "organisation.access_request.created.v1", &opened).await?;
+    let asked = format!("{}\nroles={}", opened.target, opened.roles);
+    change.record(opened.record().detail(asked)).await?;
+    mail(change, &opened, &[requester_id], proto::AccessRequestMail::Received).await?;
+    mail(change, &opened, &deciders.people, proto::AccessRequestMail::Asked).await?;
+    Ok(Ok(opened))
+}
+
+/// Settles a pending request and tells of it: event, history, and mails to the requester (unless
+/// they withdrew it) and to the others who could have decided. `false`, and nothing is done, if
+/// somebody was faster or its time is over.
+pub(crate) async fn conclude(
+    change: &Change<'_>,
+    found: &Model,
     state: State,
     decision: Decision<'_>,
-    now: Time,
 ) -> Result<bool, DbErr> {
-    let none = Expr::value(None::<Time>);
-    let settled = Entity::update_many()
-        .col_expr(Column::State, Expr::value(state))
-        .col_expr(Column::DecidedBy, Expr::value(decision.by))
-        .col_expr(Column::DecisionReason, Expr::value(decision.reason))
-        .col_expr(Column::DecidedAt, Expr::value(now))
-        .col_expr(Column::NextChangeAt, none)
-        .filter(Column::Id.eq(id))
-        .filter(Column::State.eq(State::Pending))
-        .exec(tx)
-        .await?;
-    Ok(settled.rows_affected == 1)
+    if !settle(change, found.id, state, decision, change.now).await? {
+        return Ok(false);
+    }
+    let key = match state {
+        State::Pending => return Ok(false),
+        State::Approved => "organisation.access_request.approved.v1",
+        State::Rejected => "organisation.access_request.rejected.v1",
+        State::Withdrawn => "organisation.access_request.withdrawn.v1",
+        State::Expired => "organisation.access_request.expired.v1",
+    };
+    announce(change, key, found).await?;
+    change.record(found.record().detail(format!("state={}", state.as_str()))).await?;
+    if decision.by != Some(found.requester_id) {
+        let decided = proto::AccessRequestMail::Decided;
+        mail(change, found, &[found.requester_id], decided).await?;
+    }
+    let mut others = deciders(&**change, found, change.now).await?.people;
+    others.retain(|other| Some(*other) != decision.by);
+    mail(change, found, &others, proto::AccessRequestMail::Settled).await?;
+    Ok(true)
 }
 
 /// By whom and why; nobody and nothing where time or circumstances settle a request.
@@ -127,7 +251,46 @@ pub(crate) struct Decision<'a> {
     pub reason: &'a str,
 }
 
-/// The pending requests of a subject at an organisation: what leaving settles.
+/// Settles the pending requests of somebody who has left an organisation (or whose membership no
+/// longer counts): those there and below, where nothing else makes them a member. Call it after
+/// what took the membership away.
+pub(crate) async fn withdraw_left(
+    change: &Change<'_>,
+    requester: Uuid,
+    organisation: Uuid,
+) -> Result<(), DbErr> {
+    let below = ancestor::Entity::find()
+        .select_only()
+        .column(ancestor::Column::OrganisationId)
+        .filter(ancestor::Column::AncestorId.eq(organisation))
+        .into_query();
+    let pending = Entity::find()
+        .filter(Column::RequesterId.eq(requester))
+        .filter(Column::State.eq(State::Pending))
+        .filter(Column::OrganisationId.in_subquery(below))
+        // Whoever is invited is no member yet.
+        .filter(Column::InvitationId.is_null())
+        .all(&**change)
+        .await?;
+    for request in pending {
+        if !is_member(change, &request).await? {
+            conclude(change, &request, State::Withdrawn, Decision::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the requester is still somebody who may ask for this: a member of the organisation or of
+/// one above it; for an application of exactly that, as access to it hangs on the membership. Their
+/// membership is held until the end of the transaction: leaving comes before or after.
+pub(crate) async fn is_member(change: &Change<'_>, request: &Model) -> Result<bool, DbErr> {
+    let Model { requester_id, organisation_id, .. } = *request;
+    let is_for_application = request.wants_application().is_some();
+    let rights = membership::rights_held(change, requester_id, organisation_id, change.now).await?;
+    Ok(rights.held.iter().any(|held| held.distance == 0 || !is_for_application))
+}
+
+/// The pending requests of a subject at an organisation.
 pub(crate) async fn pending_of(
     connection: &impl ConnectionTrait,
     requester: Uuid,
@@ -139,4 +302,58 @@ pub(crate) async fn pending_of(
         .filter(Column::State.eq(State::Pending))
         .all(connection)
         .await
+}
+
+/// Publishes one mail about a request to each of some people.
+pub(crate) async fn mail(
+    change: &Change<'_>,
+    request: &Model,
+    recipients: &[Uuid],
+    mail: proto::AccessRequestMail,
+) -> Result<(), DbErr> {
+    for recipient in recipients {
+        let event = AccessRequestMailDue {
+            access_request_id: request.id.to_string(),
+            organisation_id: request.organisation_id.to_string(),
+            recipient_id: recipient.to_string(),
+            mail: mail.into(),
+        };
+        change.publish("organisation.access_request.mail.v1", request.id, &event).await?;
+    }
+    Ok(())
+}
+
+/// Announces an event about a request.
+pub(crate) async fn announce(
+    change: &Change<'_>,
+    key: &'static str,
+    request: &Model,
+) -> Result<(), DbErr> {
+    let event = AccessRequestChanged {
+        access_request_id: request.id.to_string(),
+        organisation_id: request.organisation_id.to_string(),
+    };
+    change.announce(key, request.id, &event).await
+}
+
+async fn settle(
+    tx: &DatabaseTransaction,
+    id: Uuid,
+    state: State,
+    decision: Decision<'_>,
+    now: Time,
+) -> Result<bool, DbErr> {
+    let none = Expr::value(None::<Time>);
+    let mut settled = Entity::update_many()
+        .col_expr(Column::State, Expr::value(state))
+        .col_expr(Column::DecidedBy, Expr::value(decision.by))
+        .col_expr(Column::DecisionReason, Expr::value(decision.reason))
+        .col_expr(Column::DecidedAt, Expr::value(now))
+        .col_expr(Column::NextChangeAt, none)
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.eq(State::Pending));
+    if state != State::Expired {
+        settled = settled.filter(Column::ExpiresAt.gt(now));
+    }
+    Ok(settled.exec(tx).await?.rows_affected == 1)
 }

@@ -1,13 +1,16 @@
 use api::organisation::v1 as proto;
 use kernel::{Fields, Uuid};
-use sea_orm::{Condition, ConnectionTrait, QuerySelect as _, QueryTrait as _, entity::prelude::*};
+use sea_orm::{
+    Condition, ConnectionTrait, ExprTrait as _, QuerySelect as _, QueryTrait as _,
+    entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     ancestor,
     organisation::{self, PLATFORM, etag},
 };
 use crate::domain::{
-    permission::Permissions,
+    permission::{Permission, Permissions},
     role::{BuiltIn, Role, RoleKey, Roles},
 };
 
@@ -125,6 +128,13 @@ pub(crate) async fn find(
     }
     let known = fields.violations().is_empty();
     Ok(if known { Ok(rows.iter().map(Model::role).collect()) } else { Err(fields) })
+}
+
+/// The roles that allow something.
+pub(crate) fn allowing(permission: Permission) -> Condition {
+    let built_in = BuiltIn::ALL.into_iter().filter(|role| role.permissions().contains(permission));
+    let bits = Expr::col((Entity, Column::Permissions)).bit_and(permission.bit());
+    Condition::any().add(Column::Id.is_in(built_in.map(BuiltIn::id))).add(bits.ne(0))
 }
 
 /// Reads back the keys of a row (with spaces between); `None` if one of them is gone.

@@ -1,0 +1,57 @@
+//! How far a subject's rights reach: the question of `entity::membership::rights` turned round, for
+//! lists that are of no one organisation.
+
+use kernel::{Time, Uuid};
+use sea_orm::{
+    ConnectionTrait, JoinType, QuerySelect as _, QueryTrait as _, entity::prelude::*,
+    sea_query::SelectStatement,
+};
+
+use super::{ancestor, membership, membership_role, organisation, role};
+use crate::domain::permission::Permission;
+
+/// The organisations where a subject holds a permission at a moment, whether or not they may see
+/// them: that is another permission. Archived ones are left out.
+pub(crate) fn of(subject: Uuid, permission: Permission, now: Time) -> SelectStatement {
+    given(subject, permission, now)
+        .select_only()
+        .column(ancestor::Column::OrganisationId)
+        .into_query()
+}
+
+/// Whether a subject holds a permission at an organisation or anywhere below it.
+pub(crate) async fn into(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    permission: Permission,
+    organisation: Uuid,
+    now: Time,
+) -> Result<bool, DbErr> {
+    let below = ancestor::Entity::find()
+        .select_only()
+        .column(ancestor::Column::OrganisationId)
+        .filter(ancestor::Column::AncestorId.eq(organisation))
+        .into_query();
+    let found = given(subject, permission, now)
+        .filter(ancestor::Column::OrganisationId.in_subquery(below))
+        .limit(1);
+    Ok(found.one(connection).await?.is_some())
+}
+
+fn given(subject: Uuid, permission: Permission, now: Time) -> Select<membership_role::Entity> {
+    let to_below = membership_role::Entity::belongs_to(ancestor::Entity)
+        .from(membership_role::Column::OrganisationId)
+        .to(ancestor::Column::AncestorId);
+    let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
+        .from(ancestor::Column::OrganisationId)
+        .to(organisation::Column::Id);
+    membership_role::Entity::find()
+        .join(JoinType::InnerJoin, to_below.into())
+        .join(JoinType::InnerJoin, to_organisation.into())
+        .join(JoinType::InnerJoin, membership::to_membership())
+        .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
+        .filter(membership_role::Column::SubjectId.eq(subject))
+        .filter(membership::counts(now))
+        .filter(role::allowing(permission))
+        .filter(organisation::Column::ArchivedBy.is_null())
+}
