@@ -1,5 +1,6 @@
 //! The RPCs, each delegating to a use case: a file a service, a few lines an RPC.
 
+mod audit;
 mod invitations;
 mod memberships;
 mod organisations;
@@ -8,7 +9,7 @@ mod permissions;
 use std::{future::Future, time::Duration};
 
 use api::organisation::v1::{
-    invitation_service_server::InvitationServiceServer,
+    audit_service_server::AuditServiceServer, invitation_service_server::InvitationServiceServer,
     membership_service_server::MembershipServiceServer,
     organisation_service_server::OrganisationServiceServer,
     permission_service_server::PermissionServiceServer,
@@ -24,11 +25,13 @@ pub(crate) fn routes(service: Organisations, limit: usize) -> Routes {
     let organisations = OrganisationServiceServer::new(service.clone());
     let memberships = MembershipServiceServer::new(service.clone());
     let invitations = InvitationServiceServer::new(service.clone());
-    let permissions = PermissionServiceServer::new(service);
+    let permissions = PermissionServiceServer::new(service.clone());
+    let audit = AuditServiceServer::new(service);
     Routes::new(organisations.max_decoding_message_size(limit))
         .add_service(memberships.max_decoding_message_size(limit))
         .add_service(invitations.max_decoding_message_size(limit))
         .add_service(permissions.max_decoding_message_size(limit))
+        .add_service(audit.max_decoding_message_size(limit))
 }
 
 impl Organisations {
@@ -45,17 +48,20 @@ impl Organisations {
                 Ok(answer) => Ok(Response::new(answer)),
                 Err(error) => Err(service::internal(error)),
             },
-            Err(Error::Invalid(mut fields)) => {
-                call.complete(&mut fields);
-                Err(Error::Invalid(fields).into())
-            }
-            Err(error) => {
-                if let Some(reason) = error.reason() {
-                    self.note_refusal(call, reason).await;
-                }
-                Err(error.into())
-            }
+            Err(error) => Err(self.refuse(call, error).await),
         }
+    }
+
+    /// Refuses a call: what is said to the caller, once it is in the history.
+    async fn refuse(&self, call: &Call, error: Error) -> Status {
+        if let Error::Invalid(mut fields) = error {
+            call.complete(&mut fields);
+            return Error::Invalid(fields).into();
+        }
+        if let Some(reason) = error.reason() {
+            self.note_refusal(call, reason).await;
+        }
+        error.into()
     }
 
     /// The history has a bound: of what one subject is refused in a minute, the first 600.

@@ -20,6 +20,8 @@
 
 #![allow(dead_code, reason = "rooms that the next slices move into")]
 
+mod audit;
+pub mod audit_chain;
 mod call;
 mod change;
 mod consumers;
@@ -44,7 +46,7 @@ use cache::Cache;
 use db::{Database, DbErr};
 use kernel::{Clock, Duration, SealKey, Uuid};
 use sea_orm::ConnectionTrait;
-use service::{Check, Infra, Module, Peers};
+use service::{Check, Chore, Infra, Module, Peers};
 
 use crate::{
     call::Call,
@@ -119,11 +121,21 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     let organisations = Organisations::new(infra, database.clone())?;
     let mut module = Module::new(NAME);
     module.consumers = vec![consumers::platform_owner_created::consumer(organisations.clone())];
+    module.chores = vec![forget_requests(database.clone(), infra.clock.clone())];
+    module.timers = vec![audit::seal::timer(organisations.clone())];
     module.ready = vec![knows_the_platform_owner(database.clone(), infra.clock.clone())];
     module.grpc = Some(grpc::routes(organisations, infra.settings.message_bytes));
     module.public = PUBLIC;
     module.database = Some(database);
     Ok(module)
+}
+
+/// Repetitions are known for a day.
+fn forget_requests(database: Database, clock: Clock) -> Chore {
+    Arc::new(move || {
+        let (database, until) = (database.clone(), clock.now() - db::request::REMEMBERED);
+        Box::pin(async move { db::request::prune(&database, until).await })
+    })
 }
 
 /// Before the platform owner is known here nobody could create anything.

@@ -11,6 +11,7 @@ mod m0006_applications;
 mod m0007_invitations_in_full;
 mod m0008_access_requests;
 mod m0009_audit;
+mod m0010_audit_lists;
 
 pub(crate) struct Migrator;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_invitations_in_full::InvitationsInFull),
             Box::new(m0008_access_requests::AccessRequests),
             Box::new(m0009_audit::Audit),
+            Box::new(m0010_audit_lists::AuditLists),
         ]
     }
 }

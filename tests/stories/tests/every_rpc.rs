@@ -160,6 +160,8 @@ fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: 
         "template" => "invitation-new-user",
         "locale" => "en",
         "permission" => "organisations.read",
+        "action" => "invitations.create",
+        "order_by" => "created_at",
         _ => "A plausible text",
     })
 }

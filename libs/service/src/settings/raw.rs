@@ -84,10 +84,10 @@ impl RawSettings {
     }
 }
 
-/// What else begins with `USHER_`: the file's own name, what tests are told, and what Kubernetes says
-/// of a service that is called usher-something.
+/// What else begins with `USHER_`: the file's own name, what the command's client verbs are told, what
+/// tests are told, and what Kubernetes says of a service that is called usher-something.
 fn is_not_a_setting(name: &str) -> bool {
-    name == "config"
+    matches!(name, "config" | "password" | "token" | "account_secret" | "account_secret_file")
         || name.starts_with("test_")
         || name.ends_with("_service_host")
         || name.contains("_service_port")
