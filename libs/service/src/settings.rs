@@ -141,6 +141,7 @@ pub struct Settings {
     pub invitation_hours: i64,
     pub access_request_overdue_days: i64,
     pub access_request_expiry_days: i64,
+    pub invitation_reminder: kernel::Duration,
 }
 
 impl Settings {
@@ -188,6 +189,11 @@ impl Settings {
             invitation_hours: reader.number("invitation_hours", 1, 720),
             access_request_overdue_days: reader.number("access_request_overdue_days", 2, 60),
             access_request_expiry_days: reader.number("access_request_expiry_days", 1, 365),
+            invitation_reminder: reader.read(
+                "invitation_reminder",
+                parse_span,
+                kernel::Duration::hours(24),
+            ),
         };
         if settings.access_request_overdue_days >= settings.access_request_expiry_days {
             // What has expired cannot become overdue.

@@ -33,7 +33,7 @@ pub struct Served {
     /// A connection to it.
     pub channel: Channel,
     stop: CancellationToken,
-    _running: JoinHandle<anyhow::Result<()>>,
+    running: JoinHandle<anyhow::Result<()>>,
 }
 
 /// A connection in somebody's name.
@@ -104,7 +104,7 @@ impl Bench {
         );
         let url = format!("http://{address}");
         let endpoint = Endpoint::from_shared(url.clone()).expect("an address");
-        Served { url, channel: endpoint.connect_lazy(), stop, _running: tokio::spawn(running) }
+        Served { url, channel: endpoint.connect_lazy(), stop, running: tokio::spawn(running) }
     }
 
     /// A request in the name of a person.
@@ -140,6 +140,12 @@ impl Bench {
 }
 
 impl Served {
+    /// Stops it, and waits until nothing of it runs any more.
+    pub async fn halt(&mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.running).await;
+    }
+
     /// A connection whose every call carries a token.
     pub fn connection(&self, token: &str) -> Connection {
         InterceptedService::new(self.channel.clone(), Bearer::new(token))

@@ -83,10 +83,21 @@ impl Change<'_> {
     pub(crate) async fn record(&self, record: Record) -> Result<(), DbErr> {
         let row = match self.by {
             By::Caller(call) => row_of(self.service, call, record, self.now),
-            By::Usher(action) => audit_record::Model {
-                action: action.to_owned(),
-                ..blank(self.service, record, self.now)
-            },
+            By::Usher(action) => return self.record_itself(action, record).await,
+        };
+        insert(&*self.tx, row).await
+    }
+
+    /// Writes into the history what Usher does by itself on the way, such as expiring what stands in
+    /// the way of a call.
+    pub(crate) async fn record_itself(
+        &self,
+        action: &'static str,
+        record: Record,
+    ) -> Result<(), DbErr> {
+        let row = audit_record::Model {
+            action: action.to_owned(),
+            ..blank(self.service, record, self.now)
         };
         insert(&*self.tx, row).await
     }

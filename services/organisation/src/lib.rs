@@ -34,6 +34,7 @@ mod memberships;
 mod migration;
 mod organisations;
 mod permissions;
+mod settlement;
 #[cfg(test)]
 mod testing;
 
@@ -44,7 +45,7 @@ use std::sync::{
 
 use cache::Cache;
 use db::{Database, DbErr};
-use kernel::{Clock, Duration, SealKey, Uuid};
+use kernel::{Clock, Duration, SealKey, Time, Uuid};
 use sea_orm::ConnectionTrait;
 use service::{Check, Chore, Infra, Module, Peers};
 
@@ -72,6 +73,8 @@ struct Organisations {
     max_depth: i32,
     link_life: Duration,
     patience: Patience,
+    /// How long before its end an invitation is reminded of; zero for never.
+    reminder: Duration,
 }
 
 impl Organisations {
@@ -90,7 +93,13 @@ impl Organisations {
                 overdue: Duration::days(infra.settings.access_request_overdue_days),
                 expiry: Duration::days(infra.settings.access_request_expiry_days),
             },
+            reminder: infra.settings.invitation_reminder,
         })
+    }
+
+    /// When the invitee is reminded, of an invitation that from now on runs until `expires_at`.
+    fn remind_at(&self, now: Time, expires_at: Time) -> Option<Time> {
+        domain::invitation::remind_at(now, expires_at, self.reminder)
     }
 
     /// The caller's rights at an organisation, now.
@@ -122,7 +131,11 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     let mut module = Module::new(NAME);
     module.consumers = vec![consumers::platform_owner_created::consumer(organisations.clone())];
     module.chores = vec![forget_requests(database.clone(), infra.clock.clone())];
-    module.timers = vec![audit::seal::timer(organisations.clone())];
+    module.timers = vec![
+        audit::seal::timer(organisations.clone()),
+        invitations::expire::timer(organisations.clone()),
+        invitations::remind::timer(organisations.clone()),
+    ];
     module.ready = vec![knows_the_platform_owner(database.clone(), infra.clock.clone())];
     module.grpc = Some(grpc::routes(organisations, infra.settings.message_bytes));
     module.public = PUBLIC;

@@ -2,7 +2,7 @@
 //! whom the test makes.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
 };
 
@@ -23,9 +23,12 @@ use api::{
         *,
     },
 };
+use bus::{Handler, Queue};
 use kernel::{Clock, Duration, Time, Uuid};
-use service::{Claims, Module};
-use testkit::{Bench, Connection, Served};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use service::{Claims, Module, Signer};
+use testkit::{Bench, Connection, Served, eventually};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
 use tonic_types::StatusExt as _;
 
@@ -33,6 +36,7 @@ use crate::{
     Organisations,
     domain::role::{RoleKey, Roles},
     entity::{
+        audit_record,
         membership::{self, New, Span},
         organisation::PLATFORM,
         person, role,
@@ -61,7 +65,7 @@ impl Stage {
     pub(crate) async fn set(mut bench: Bench) -> Self {
         let accounts = Accounts {
             clock: bench.infra.clock.clone(),
-            token: bench.service_token("users.read users.invite"),
+            signer: bench.infra.signer(),
             users: Arc::default(),
             services: Arc::default(),
         };
@@ -76,6 +80,54 @@ impl Stage {
         let service = Organisations::new(&bench.infra, database).unwrap();
         let served = bench.serve(crate::build(&bench.infra).await.unwrap()).await;
         Self { bench, served, service, accounts, _identity: identity }
+    }
+
+    /// Another instance of the service, beside the first.
+    pub(crate) async fn another(&self) -> Served {
+        self.bench.serve(crate::build(&self.bench.infra).await.unwrap()).await
+    }
+
+    /// Stops the service, and starts it again after some time.
+    pub(crate) async fn restart_after(&mut self, time: Duration) {
+        self.served.halt().await;
+        self.pass(time);
+        self.served = self.another().await;
+    }
+
+    /// Keeps what is told of invitations from now on.
+    pub(crate) fn listen(&self) -> Heard {
+        const KEYS: &[&str] = &[
+            "organisation.invitation.created.v1",
+            "organisation.invitation.reissued.v1",
+            "organisation.invitation.reminded.v1",
+            "organisation.invitation.settled.v1",
+        ];
+        let heard = Heard::default();
+        let told = heard.0.clone();
+        let handler: Handler = Arc::new(move |message| {
+            told.lock().unwrap().push(message);
+            Box::pin(async { Ok(()) })
+        });
+        let queue = Queue { name: "listener", bindings: KEYS, concurrency: 8 };
+        tokio::spawn(self.bench.infra.bus.consume(queue, handler, CancellationToken::new()));
+        heard
+    }
+
+    /// Waits until everything that was published has been taken.
+    pub(crate) async fn relayed(&self) {
+        eventually("the outbox is empty", async || {
+            let backlog = db::outbox::backlog(&self.service.database).await.unwrap();
+            (backlog.waiting == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// How often something was done to an invitation, as the history tells it.
+    pub(crate) async fn history(&self, action: &str, invitation: &str) -> u64 {
+        let rows = audit_record::Entity::find()
+            .filter(audit_record::Column::Action.eq(action))
+            .filter(audit_record::Column::TargetId.eq(invitation.parse::<Uuid>().unwrap()));
+        rows.count(self.service.database.read()).await.unwrap()
     }
 
     /// Lets time pass.
@@ -144,6 +196,17 @@ impl Stage {
         who
     }
 
+    /// The identifier of an invitation by somebody.
+    pub(crate) async fn invite(&self, by: &Who, organisation: &str, email: &str) -> String {
+        let request = CreateInvitationRequest {
+            organisation_id: organisation.to_owned(),
+            email: email.to_owned(),
+            ..Default::default()
+        };
+        let answer = by.invitations().create_invitation(request).await;
+        answer.unwrap().into_inner().invitation.unwrap().id
+    }
+
     /// Makes somebody a member, past all rules.
     pub(crate) async fn grant(&self, who: &Who, organisation: Uuid, roles: &[&str]) {
         let service = &self.service;
@@ -173,6 +236,22 @@ impl Stage {
             permission: permission.to_owned(),
         };
         who.permissions().check_permission(request).await.unwrap().into_inner().allowed
+    }
+}
+
+/// What was told.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<bus::Message>>>);
+
+impl Heard {
+    /// The payloads of different events of a routing key about something. An event may come twice;
+    /// two events are two.
+    pub(crate) fn events(&self, key: &str, subject: &str) -> Vec<Vec<u8>> {
+        let heard = self.0.lock().unwrap();
+        let events = heard.iter().filter(|message| message.routing_key == key);
+        let events = events.filter(|message| message.subject.to_string() == subject);
+        let different: BTreeMap<_, _> = events.map(|it| (it.id, it.payload.clone())).collect();
+        different.into_values().collect()
     }
 }
 
@@ -229,7 +308,7 @@ pub(crate) fn violations<T>(answer: Result<T, Status>) -> Vec<String> {
 #[derive(Clone)]
 struct Accounts {
     clock: Clock,
-    token: String,
+    signer: Signer,
     /// By address.
     users: Arc<Mutex<HashMap<String, User>>>,
     /// Names by identifier.
@@ -286,10 +365,11 @@ impl ServiceAccountService for Accounts {
         &self,
         _: Request<IssueServiceTokenRequest>,
     ) -> Result<Response<IssueServiceTokenResponse>, Status> {
-        Ok(Response::new(IssueServiceTokenResponse {
-            access_token: self.token.clone(),
-            expires_in: None,
-        }))
+        let (id, name) = (self.clock.new_id(), "organisation".to_owned());
+        let scopes = "users.read users.invite".to_owned();
+        let claims = Claims::service(id, name, scopes, self.clock.new_id());
+        let access_token = self.signer.sign(claims, self.clock.now()).unwrap();
+        Ok(Response::new(IssueServiceTokenResponse { access_token, expires_in: None }))
     }
 
     async fn get_service_account(

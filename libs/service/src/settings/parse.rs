@@ -36,6 +36,23 @@ pub(super) fn parse_origin(text: &str) -> Result<String, ()> {
     if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
 }
 
+/// A span of time: `90m`, `24h`, `3d`, at most 30 days; or `0`.
+pub(super) fn parse_span(text: &str) -> Result<kernel::Duration, ()> {
+    if text == "0" {
+        return Ok(kernel::Duration::zero());
+    }
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(())?;
+    let minutes = match unit {
+        "m" => 1,
+        "h" => 60,
+        "d" => 1_440,
+        _ => return Err(()),
+    };
+    let number: u16 = number.parse().map_err(|_| ())?;
+    let span = kernel::Duration::minutes(i64::from(number) * minutes);
+    if span <= kernel::Duration::days(30) { Ok(span) } else { Err(()) }
+}
+
 /// A peer: TLS between services is the platform's business (a mesh), so plain HTTP alone.
 pub(super) fn parse_peer(text: &str) -> Result<String, ()> {
     parse_origin(text).ok().filter(|url| url.starts_with("http://")).ok_or(())

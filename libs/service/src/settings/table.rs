@@ -78,4 +78,5 @@ pub const SETTINGS: &[Setting] = &[
     plain("invitation_hours", "1 to 720", "48", &[Organisation], "How long an invitation's link lives"),
     plain("access_request_overdue_days", "2 to 60, less than access_request_expiry_days", "5", &[Organisation], "After how many days an undecided access request is overdue"),
     plain("access_request_expiry_days", "1 to 365", "90", &[Organisation], "After how many days an undecided access request expires"),
+    plain("invitation_reminder", "0, or a span such as 90m, 24h or 3d, at most 30d", "24h", &[Organisation], "How long before its end an invitation that lives twice as long is reminded of; 0 for never"),
 ];

@@ -1,4 +1,4 @@
-use kernel::{Malformed, Time};
+use kernel::{Duration, Malformed, Time};
 
 /// Where an invitation stands: `pending → accepted | declined | revoked | expired`;
 /// `expired → pending` by reissue.
@@ -17,6 +17,14 @@ impl State {
     pub(crate) fn at(self, now: Time, expires_at: Time) -> Self {
         if self == Self::Pending && expires_at <= now { Self::Expired } else { self }
     }
+}
+
+/// When the invitee of an invitation that lives from now until `expires_at` is reminded: this long
+/// before its end (zero for never), if it lives at least twice as long. Reminded of what has just
+/// arrived, people take it for a second invitation.
+pub(crate) fn remind_at(now: Time, expires_at: Time, before: Duration) -> Option<Time> {
+    let lives_long = !before.is_zero() && expires_at - now >= before * 2;
+    lives_long.then(|| expires_at - before)
 }
 
 /// The language of a mail: BCP 47, a language with an optional script or region.
@@ -47,5 +55,21 @@ impl Locale {
 impl From<Locale> for String {
     fn from(locale: Locale) -> Self {
         locale.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reminder_needs_an_invitation_that_lives_twice_as_long() {
+        let (now, hours) = (Time::UNIX_EPOCH, Duration::hours);
+        for (life, before, reminded_after) in
+            [(48, 24, Some(24)), (47, 24, None), (72, 24, Some(48)), (48, 0, None), (1, 24, None)]
+        {
+            let at = remind_at(now, now + hours(life), hours(before));
+            assert_eq!(at.map(|at| at - now), reminded_after.map(hours), "{life} h, {before} h");
+        }
     }
 }

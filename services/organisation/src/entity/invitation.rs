@@ -1,6 +1,10 @@
-use api::organisation::v1::{self as proto, InvitationSettled};
+use api::organisation::v1 as proto;
 use kernel::{Time, Uuid};
-use sea_orm::{ConnectionTrait, ExprTrait as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, ExprTrait as _, QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
+    sea_query::{Expr, LockBehavior, LockType},
+};
 
 use super::{
     application_access,
@@ -15,6 +19,7 @@ use crate::{
         permission::Permission,
         rights::{Giver as DomainGiver, Rights},
     },
+    settlement::settled,
 };
 
 /// An offer of roles in an organisation to an address.
@@ -158,24 +163,40 @@ pub(crate) async fn seen_by(
     Ok(rights.allow(Permission::InvitationsRead).then_some((found, rights)))
 }
 
-/// Writes down that pending invitations of an address have run out, so that a new one may be
-/// pending.
-pub(crate) async fn settle_expired(
-    tx: &impl ConnectionTrait,
-    organisation: Uuid,
-    email: &str,
+/// How many invitations a timer deals with in one transaction.
+pub(crate) const BATCH: usize = 200;
+
+/// The pending invitations for which the moment in a column has come.
+pub(crate) fn due(moment: Column, now: Time) -> Select<Entity> {
+    Entity::find().filter(Column::State.eq(State::Pending)).filter(moment.lte(now))
+}
+
+/// A batch of them, the most overdue first, held until the end of the transaction. What somebody else
+/// works on at this moment is left to them.
+pub(crate) async fn claim(
+    tx: &DatabaseTransaction,
+    moment: Column,
     now: Time,
-) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::State, Expr::value(State::Expired))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::OrganisationId.eq(organisation))
-        .filter(Column::Email.eq(email))
-        .filter(Column::State.eq(State::Pending))
-        .filter(Column::ExpiresAt.lte(now))
-        .exec(tx)
-        .await?;
-    Ok(())
+) -> Result<Vec<Model>, DbErr> {
+    due(moment, now)
+        .order_by_asc(moment)
+        .limit(BATCH as u64)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx)
+        .await
+}
+
+impl State {
+    /// As events and callbacks say it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// Settles what an organisation still offers a subject who has it by now: a pending invitation that
@@ -197,12 +218,7 @@ pub(crate) async fn settle_offered(
         if offers_more(change, &offered).await? || !accept(change, offered.id).await? {
             continue;
         }
-        let event = InvitationSettled {
-            invitation_id: offered.id.to_string(),
-            organisation_id: organisation.to_string(),
-            state: "accepted".to_owned(),
-        };
-        change.announce("organisation.invitation.settled.v1", offered.id, &event).await?;
+        settled(change, &offered, State::Accepted).await?;
         let record = Record::of("invitation", offered.id, organisation).invitation(offered.id);
         change.record(record.detail("state=accepted")).await?;
     }

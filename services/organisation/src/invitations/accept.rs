@@ -1,6 +1,4 @@
-use api::organisation::v1::{
-    AcceptInvitationRequest, AcceptInvitationResponse, InvitationSettled, MembershipChanged,
-};
+use api::organisation::v1::{AcceptInvitationRequest, AcceptInvitationResponse, MembershipChanged};
 use kernel::{Fields, parse_id};
 use sea_orm::{DatabaseTransaction, ExprTrait as _, entity::prelude::*, sea_query::Expr};
 
@@ -15,6 +13,7 @@ use crate::{
         person, role,
     },
     error::Error,
+    settlement::settled,
 };
 
 /// The invitee takes the offer and is a member when this answers; accepting twice is once.
@@ -60,14 +59,11 @@ pub(crate) async fn accept(
     let roles = require_inviter(&change, &found).await?;
     person::remember_caller(&*change, call).await?;
     join(service, &change, &found, &roles).await?;
-    let organisation_id = found.organisation_id.to_string();
-    let event = InvitationSettled {
-        invitation_id: id.to_string(),
-        organisation_id: organisation_id.clone(),
-        state: "accepted".to_owned(),
+    settled(&change, &found, State::Accepted).await?;
+    let event = MembershipChanged {
+        organisation_id: found.organisation_id.to_string(),
+        subject_id: call.subject.to_string(),
     };
-    change.announce("organisation.invitation.settled.v1", id, &event).await?;
-    let event = MembershipChanged { organisation_id, subject_id: call.subject.to_string() };
     change.announce("organisation.membership.created.v1", found.organisation_id, &event).await?;
     let record = Record::of("membership", call.subject, found.organisation_id);
     change.record(record.invitation(id).detail(format!("roles={roles}"))).await?;

@@ -18,6 +18,7 @@ use crate::{
     },
     entity::{invitation, membership, organisation::PLATFORM, person, role},
     error::Error,
+    settlement,
 };
 
 /// Invites an address into an organisation.
@@ -76,7 +77,7 @@ pub(crate) async fn create(
         source_id: String::new(),
         callback_url: String::new(),
         access_request_id: None,
-        remind_at: None,
+        remind_at: service.remind_at(now, now + service.link_life),
         version: 1,
         roles: roles.to_string(),
         state: invitation::State::Pending,
@@ -158,8 +159,8 @@ async fn refuse_member(
 }
 
 async fn insert(change: &Change<'_>, offered: &invitation::Model) -> Result<(), Error> {
-    let invitation::Model { organisation_id, email, created_at, .. } = offered;
-    invitation::settle_expired(&**change, *organisation_id, email, *created_at).await?;
+    let invitation::Model { organisation_id, email, .. } = offered;
+    settlement::make_room(change, *organisation_id, email).await?;
     let one_pending = OnConflict::new().do_nothing().to_owned();
     let row = offered.clone().into_active_model();
     let insert = invitation::Entity::insert(row).on_conflict(one_pending);

@@ -14,6 +14,7 @@ use crate::{
         person, role,
     },
     error::Error,
+    settlement,
 };
 
 /// A new link and a new mail for a pending or expired invitation; the earlier link is dead.
@@ -41,14 +42,16 @@ pub(crate) async fn reissue(
     let among = role::given_at(found.organisation_id);
     let roles = role::find_again(&*change, among, &found.roles).await?;
     rights.require_to_grant(&roles.ok_or(Error::RoleNotFound)?, call.giver())?;
-    invitation::settle_expired(&*change, found.organisation_id, &found.email, now).await?;
+    settlement::make_room(&change, found.organisation_id, &found.email).await?;
+    let expires_at = now + service.link_life;
     let kind: invitation::Giver = call.giver().into();
     let reissued = invitation::Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Pending))
         .col_expr(Column::Issue, Expr::col(Column::Issue).add(1))
         .col_expr(Column::InviterId, Expr::value(call.subject))
         .col_expr(Column::InviterKind, Expr::value(kind))
-        .col_expr(Column::ExpiresAt, Expr::value(now + service.link_life))
+        .col_expr(Column::ExpiresAt, Expr::value(expires_at))
+        .col_expr(Column::RemindAt, Expr::value(service.remind_at(now, expires_at)))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .filter(Column::Id.eq(id))

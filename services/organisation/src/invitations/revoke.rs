@@ -1,4 +1,4 @@
-use api::organisation::v1::{InvitationSettled, RevokeInvitationRequest, RevokeInvitationResponse};
+use api::organisation::v1::{RevokeInvitationRequest, RevokeInvitationResponse};
 use kernel::{Fields, parse_id};
 use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
 
@@ -9,6 +9,7 @@ use crate::{
     domain::{invitation::State as Stands, permission::Permission},
     entity::invitation::{self, Column, State},
     error::Error,
+    settlement::settled,
 };
 
 /// Takes a pending or expired invitation back; its link is dead. Revoking twice is once.
@@ -47,12 +48,7 @@ pub(crate) async fn revoke(
         return Err(Error::NotPending(state));
     }
     if revoked.rows_affected == 1 {
-        let event = InvitationSettled {
-            invitation_id: id.to_string(),
-            organisation_id: found.organisation_id.to_string(),
-            state: "revoked".to_owned(),
-        };
-        change.announce("organisation.invitation.settled.v1", id, &event).await?;
+        settled(&change, &found, State::Revoked).await?;
         let record = Record::of("invitation", id, found.organisation_id).invitation(id);
         change.record(record).await?;
     }
