@@ -4,9 +4,13 @@ use api::{
         user_service_client::UserServiceClient,
     },
     organisation::v1::{
+        access_request_service_client::AccessRequestServiceClient,
+        application_service_client::ApplicationServiceClient,
+        audit_service_client::AuditServiceClient,
         invitation_service_client::InvitationServiceClient,
         membership_service_client::MembershipServiceClient,
         organisation_service_client::OrganisationServiceClient,
+        permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
     },
 };
 use service::{Auth, Peer, Peers};
@@ -40,7 +44,27 @@ impl Gateway {
         MembershipServiceClient::new(self.peers.organisation(auth))
     }
 
+    pub fn roles(&self, auth: Auth) -> RoleServiceClient<Peer> {
+        RoleServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn permissions(&self, auth: Auth) -> PermissionServiceClient<Peer> {
+        PermissionServiceClient::new(self.peers.organisation(auth))
+    }
+
     pub fn invitations(&self, auth: Auth) -> InvitationServiceClient<Peer> {
         InvitationServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn access_requests(&self, auth: Auth) -> AccessRequestServiceClient<Peer> {
+        AccessRequestServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn applications(&self, auth: Auth) -> ApplicationServiceClient<Peer> {
+        ApplicationServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn audit(&self, auth: Auth) -> AuditServiceClient<Peer> {
+        AuditServiceClient::new(self.peers.organisation(auth))
     }
 }

@@ -1,25 +1,39 @@
-//! Invitations, in the shape of `sources/002`.
+//! Invitations, in the shape of `sources/002`. Its eight members are what a strict client sees; all
+//! that Usher knows beside them comes with `view=full`.
 
 mod create;
+mod full;
 mod get;
 mod list;
+mod list_own;
+mod offer;
 mod reissue;
 mod update;
 
 use api::organisation::v1::InvitationState;
-use axum::{
-    Json, Router,
-    routing::{get, post},
-};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{clients::Gateway, problem::Problem, timestamp::stamp_of};
+use crate::{
+    answer::Answer,
+    clients::Gateway,
+    input::{Query, word_of},
+    openapi::{Field, Routes, words},
+    problem::Problem,
+    timestamp::{Stamp, stamp_of},
+};
 
-pub(crate) fn routes() -> Router<Gateway> {
-    Router::new()
-        .route("/api/organisation-invitations", post(create::create).get(list::list))
-        .route("/api/organisation-invitations/{id}", get(get::get).patch(update::update))
-        .route("/api/organisation-invitations/{id}/reissue", post(reissue::reissue))
+pub(crate) fn routes() -> Routes<Gateway> {
+    let (all, one) = ("/api/organisation-invitations", "/api/organisation-invitations/{id}");
+    let reissue = "/api/organisation-invitations/{id}/reissue";
+    Routes::new()
+        .post(all, create::create, create::about())
+        .get(all, list::list, list::about())
+        .get(one, get::get, get::about())
+        .patch(one, update::update, update::about())
+        .post(reissue, reissue::reissue, reissue::about())
+        .get("/api/me/invitations", list_own::list_own, list_own::about())
+        .tagged("invitations")
 }
 
 /// The states by their words in the API.
@@ -31,31 +45,34 @@ const STATES: [(&str, InvitationState); 5] = [
     ("expired", InvitationState::Expired),
 ];
 
+fn states() -> utoipa::openapi::Object {
+    words(&STATES)
+}
+
 /// An offer of roles to an address: exactly the members that `sources/002` shows.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Invitation {
     id: String,
     organisation_id: String,
     email: String,
     /// The role; several with a space between, which no role's key has.
     role: String,
+    #[schema(schema_with = states)]
     status: &'static str,
-    created_at: Option<String>,
-    updated_at: Option<String>,
+    created_at: Option<Stamp>,
+    updated_at: Option<Stamp>,
     /// When it was revoked or declined.
-    deleted_at: Option<String>,
+    deleted_at: Option<Stamp>,
 }
 
-impl From<api::organisation::v1::Invitation> for Invitation {
-    fn from(invitation: api::organisation::v1::Invitation) -> Self {
-        let state = invitation.state();
-        let known = STATES.iter().find(|(_, known)| *known == state);
+impl From<&api::organisation::v1::Invitation> for Invitation {
+    fn from(invitation: &api::organisation::v1::Invitation) -> Self {
         Self {
-            id: invitation.id,
-            organisation_id: invitation.organisation_id,
-            email: invitation.email,
+            id: invitation.id.clone(),
+            organisation_id: invitation.organisation_id.clone(),
+            email: invitation.email.clone(),
             role: invitation.roles.join(" "),
-            status: known.map_or("unknown", |(word, _)| word),
+            status: word_of(invitation.state(), &STATES),
             created_at: stamp_of(invitation.created_at),
             updated_at: stamp_of(invitation.updated_at),
             deleted_at: stamp_of(invitation.deleted_at),
@@ -63,11 +80,51 @@ impl From<api::organisation::v1::Invitation> for Invitation {
     }
 }
 
+/// How much of an invitation is answered.
+#[derive(Clone, Copy, Default)]
+enum View {
+    #[default]
+    Basic,
+    Full,
+}
+
+const VIEWS: [(&str, View); 2] = [("basic", View::Basic), ("full", View::Full)];
+
+impl View {
+    fn read(query: &mut Query) -> Self {
+        query.one_of("view", &VIEWS)
+    }
+
+    fn field() -> Field {
+        let about = "`basic` (the default) has the members of the source, `full` has all.";
+        Field::one_of("view", &VIEWS, about)
+    }
+
+    fn of(self, invitation: api::organisation::v1::Invitation) -> Viewed {
+        match self {
+            Self::Basic => Viewed::Basic(Invitation::from(&invitation)),
+            Self::Full => Viewed::Full(Box::new(invitation.into())),
+        }
+    }
+}
+
+/// An invitation, as much of it as was asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = InvitationView)]
+enum Viewed {
+    Basic(Invitation),
+    Full(Box<full::FullInvitation>),
+}
+
 /// The answer of every endpoint that ends with one invitation.
 fn shown(
     invitation: Option<api::organisation::v1::Invitation>,
-) -> Result<Json<Invitation>, Problem> {
-    Ok(Json(invitation.ok_or_else(Problem::internal)?.into()))
+    view: View,
+) -> Result<Answer<Viewed>, Problem> {
+    let invitation = invitation.ok_or_else(Problem::internal)?;
+    let etag = invitation.etag.clone();
+    Ok(Answer::of(view.of(invitation)).tagged(&etag))
 }
 
 #[cfg(test)]
@@ -100,6 +157,6 @@ mod tests {
             "updated_at": "2024-05-28T16:12:10.831Z",
             "deleted_at": null
         });
-        assert_eq!(serde_json::to_value(Invitation::from(invitation)).unwrap(), sample);
+        assert_eq!(serde_json::to_value(Invitation::from(&invitation)).unwrap(), sample);
     }
 }

@@ -2,29 +2,36 @@
 
 use api::identity::v1::{GetKeySetRequest, VerificationKey};
 use axum::{
-    Json, Router,
+    Json,
     extract::State,
     http::header::{CACHE_CONTROL, CONTENT_TYPE},
     response::IntoResponse,
-    routing::get,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{clients::Gateway, problem::Problem};
+use crate::{
+    clients::Gateway,
+    openapi::{Operation, Routes},
+    problem::Problem,
+};
 
-pub(crate) fn routes() -> Router<Gateway> {
-    Router::new().route("/.well-known/jwks.json", get(keys))
+pub(crate) fn routes() -> Routes<Gateway> {
+    let about = Operation::new("Read the keys that verify access tokens", 200)
+        .for_everybody()
+        .answers_as::<KeySet>("application/jwk-set+json");
+    Routes::new().get("/.well-known/jwks.json", keys, about).tagged("sessions")
 }
 
 /// A JWK Set (RFC 7517, section 5).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct KeySet {
     keys: Vec<Key>,
 }
 
 /// An Ed25519 public key as a JWK (RFC 8037, section 2).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Key {
     kty: &'static str,
     crv: &'static str,

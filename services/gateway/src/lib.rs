@@ -3,14 +3,20 @@
 //!
 //! | Where | What |
 //! |---|---|
-//! | `sessions`, `me`, `organisations`, `invitations` | REST, one endpoint a file |
+//! | `sessions`, `me`, `organisations`, `members`, `roles`, `permissions`, `invitations`, `access_requests`, `applications`, `audit` | REST, one endpoint a file |
+//! | `openapi` | the document, given together with the routes |
 //! | `keys` | the keys that verify access tokens |
 //! | `pages` | what a person sees, above all behind an invitation's link |
 //! | `mailbox` | the mails of the embedded mode |
 //! | `input`, `bearer` | what callers send, as types |
+//! | `answer` | a resource as a response |
 //! | `problem` | every refusal, and the table from gRPC codes to HTTP |
 //! | `bounds`, `headers`, `fallback` | what holds for every request |
 
+mod access_requests;
+mod answer;
+mod applications;
+mod audit;
 mod bearer;
 mod bounds;
 mod clients;
@@ -21,36 +27,46 @@ mod invitations;
 mod keys;
 mod mailbox;
 mod me;
+mod members;
+mod openapi;
 mod organisations;
 mod pages;
+mod permissions;
 mod problem;
+mod roles;
 mod sessions;
 mod timestamp;
 
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
 use service::{Infra, Mail, Module};
 
 use clients::Gateway;
+use openapi::Routes;
 
 /// The gateway, ready to be run. The mailbox's routes exist only where mail stays in this process.
 pub fn build(infra: &Infra) -> anyhow::Result<Module> {
     let gateway = Gateway { peers: infra.peers("gateway")?, has_mailbox: infra.has_mailbox() };
-    let mut routes = Router::new()
+    let mut routes = Routes::new()
         .merge(sessions::routes())
         .merge(me::routes())
         .merge(organisations::routes())
+        .merge(members::routes())
+        .merge(roles::routes())
+        .merge(permissions::routes())
         .merge(invitations::routes())
+        .merge(access_requests::routes())
+        .merge(applications::routes())
+        .merge(audit::routes())
         .merge(keys::routes())
-        .merge(pages::routes())
-        .with_state(gateway);
+        .map(|router| router.merge(pages::routes()).with_state(gateway));
     if let Some(Mail::Mailbox(mailbox)) = &infra.mail {
         routes = routes.merge(mailbox::routes(mailbox.clone(), &infra.settings.public_url));
     }
-    let routes =
-        routes.fallback(fallback::unknown_path).method_not_allowed_fallback(fallback::wrong_method);
+    let routes = openapi::serve(routes)
+        .fallback(fallback::unknown_path)
+        .method_not_allowed_fallback(fallback::wrong_method);
     let http = bounds::apply(routes, &infra.settings);
     Ok(Module { http: Some(http), ..Module::new("gateway") })
 }

@@ -9,18 +9,22 @@ mod show;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use axum::{middleware, routing::get};
 use kernel::EmailAddress;
 use service::Mailbox;
 
-pub(crate) fn routes(mailbox: Mailbox, public_url: &str) -> Router {
+use crate::openapi::Routes;
+
+pub(crate) fn routes(mailbox: Mailbox, public_url: &str) -> Routes {
     let own: Arc<str> = public_url.into();
-    Router::new()
-        .route("/mailbox", get(list::list))
-        .route("/mailbox/{id}", get(show::show))
-        .route("/api/mailbox", get(find::find))
-        .route_layer(middleware::from_fn_with_state(own, guard::own_name))
-        .with_state(mailbox)
+    let programs = Routes::new().get("/api/mailbox", find::find, find::about()).tagged("mailbox");
+    programs.map(|router| {
+        router
+            .route("/mailbox", get(list::list))
+            .route("/mailbox/{id}", get(show::show))
+            .route_layer(middleware::from_fn_with_state(own, guard::own_name))
+            .with_state(mailbox)
+    })
 }
 
 /// The most that is listed at once.

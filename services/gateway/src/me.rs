@@ -1,23 +1,34 @@
 //! The signed-in person.
 
 use api::identity::v1::{GetCurrentUserRequest, User, UserStatus};
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{bearer::Bearer, clients::Gateway, problem::Problem, timestamp::stamp_of};
+use crate::{
+    bearer::Bearer,
+    clients::Gateway,
+    input::word_of,
+    openapi::{Operation, Routes, words},
+    problem::Problem,
+    timestamp::{Stamp, stamp_of},
+};
 
-pub(crate) fn routes() -> Router<Gateway> {
-    Router::new().route("/api/me", get(me))
+pub(crate) fn routes() -> Routes<Gateway> {
+    let about = Operation::new("Read who is signed in", 200).answers::<Me>();
+    Routes::new().get("/api/me", me, about).tagged("sessions")
 }
 
-#[derive(Serialize)]
+/// The signed-in person.
+#[derive(Serialize, ToSchema)]
 struct Me {
     id: String,
     email: String,
     display_name: String,
+    #[schema(schema_with = statuses)]
     status: &'static str,
-    created_at: Option<String>,
-    updated_at: Option<String>,
+    created_at: Option<Stamp>,
+    updated_at: Option<Stamp>,
 }
 
 /// `GET /api/me` → 200.
@@ -30,19 +41,20 @@ async fn me(State(gateway): State<Gateway>, bearer: Bearer) -> Result<Json<Me>, 
 
 impl From<User> for Me {
     fn from(user: User) -> Self {
-        let status = word(user.status());
+        let status = word_of(user.status(), &STATUSES);
         let User { id, email, display_name, status: _, created_at, updated_at } = user;
         let (created_at, updated_at) = (stamp_of(created_at), stamp_of(updated_at));
         Self { id, email, display_name, status, created_at, updated_at }
     }
 }
 
-fn word(status: UserStatus) -> &'static str {
-    match status {
-        UserStatus::Unspecified => "unknown",
-        UserStatus::Invited => "invited",
-        UserStatus::Active => "active",
-        UserStatus::Suspended => "suspended",
-        UserStatus::Disposed => "disposed",
-    }
+const STATUSES: [(&str, UserStatus); 4] = [
+    ("invited", UserStatus::Invited),
+    ("active", UserStatus::Active),
+    ("suspended", UserStatus::Suspended),
+    ("disposed", UserStatus::Disposed),
+];
+
+fn statuses() -> utoipa::openapi::Object {
+    words(&STATUSES)
 }

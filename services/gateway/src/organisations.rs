@@ -1,36 +1,53 @@
-//! Organisations and their members.
+//! Organisations: the tree.
 
 mod create;
 mod get;
 mod list;
-mod list_members;
-mod rename;
+mod move_to;
+mod policy;
+mod preview_move;
+mod update;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{clients::Gateway, timestamp::stamp_of};
+use crate::{
+    answer::Answer,
+    clients::Gateway,
+    openapi::Routes,
+    problem::Problem,
+    timestamp::{Stamp, stamp_of},
+};
 
-pub(crate) fn routes() -> Router<Gateway> {
-    Router::new()
-        .route("/api/organisations", post(create::create).get(list::list))
-        .route("/api/organisations/{id}", get(get::get).patch(rename::rename))
-        .route("/api/organisations/{id}/members", get(list_members::list_members))
+pub(crate) fn routes() -> Routes<Gateway> {
+    Routes::new()
+        .post("/api/organisations", create::create, create::about())
+        .get("/api/organisations", list::list, list::about())
+        .get("/api/organisations/{id}", get::get, get::about())
+        .patch("/api/organisations/{id}", update::update, update::about())
+        .get(
+            "/api/organisations/{id}/move-preview",
+            preview_move::preview_move,
+            preview_move::about(),
+        )
+        .post("/api/organisations/{id}/move", move_to::move_to, move_to::about())
+        .tagged("organisations")
 }
 
 /// A node in the tree.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Organisation {
     id: String,
     /// `null` for a root, and where the caller may not see the parent.
     parent_id: Option<String>,
     display_name: String,
+    /// Whether it, or an organisation above it, is archived.
+    archived: bool,
+    /// What invitations into it, and into what is below it, must keep to.
+    invitation_policy: policy::InvitationPolicy,
     etag: String,
-    created_at: Option<String>,
-    updated_at: Option<String>,
+    created_at: Option<Stamp>,
+    updated_at: Option<Stamp>,
 }
 
 impl From<api::organisation::v1::Organisation> for Organisation {
@@ -39,9 +56,20 @@ impl From<api::organisation::v1::Organisation> for Organisation {
             id: organisation.id,
             parent_id: Some(organisation.parent_id).filter(|id| !id.is_empty()),
             display_name: organisation.display_name,
+            archived: organisation.archived,
+            invitation_policy: organisation.invitation_policy.unwrap_or_default().into(),
             etag: organisation.etag,
             created_at: stamp_of(organisation.created_at),
             updated_at: stamp_of(organisation.updated_at),
         }
     }
+}
+
+/// The answer of every endpoint that ends with one organisation.
+fn shown(
+    organisation: Option<api::organisation::v1::Organisation>,
+) -> Result<Answer<Organisation>, Problem> {
+    let organisation = Organisation::from(organisation.ok_or_else(Problem::internal)?);
+    let etag = organisation.etag.clone();
+    Ok(Answer::of(organisation).tagged(&etag))
 }

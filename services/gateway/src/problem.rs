@@ -10,6 +10,7 @@
 //! | 401 | `TOKEN_INVALID` | no bearer token, or something that cannot be one |
 //! | 404 | `PATH_UNKNOWN` | there is nothing at this path |
 //! | 405 | `METHOD_NOT_ALLOWED` | the path has other methods; `Allow` lists them |
+//! | 412 | `ETAG_MISMATCH` | `If-Match` named a version that is gone |
 //! | 413 | `BODY_TOO_LARGE` | the body is larger than the setting `body_bytes` |
 //! | 415 | `CONTENT_TYPE_UNSUPPORTED` | the body is not of the content type that the path takes |
 //! | 421 | `HOST_UNKNOWN` | the mailbox was asked for by a name that is not this machine's |
@@ -32,6 +33,7 @@ use kernel::Violation;
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use utoipa::ToSchema;
 
 /// A refusal. As a response it is `application/problem+json`, and it also travels in the
 /// response's extensions, so that [`crate::pages`] can show it to a person instead.
@@ -134,6 +136,19 @@ impl Problem {
         self
     }
 
+    /// What is answered.
+    pub fn document(&self) -> Document {
+        Document {
+            r#type: format!("urn:usher:problem:{}", self.reason.to_lowercase().replace('_', "-")),
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone().into_owned(),
+            reason: self.reason.clone().into_owned(),
+            errors: self.errors.iter().map(FieldError::from).collect(),
+            metadata: self.metadata.clone(),
+        }
+    }
+
     /// Whole seconds, rounded up, at least one: what `Retry-After` can say.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         let after = self.retry_after?;
@@ -225,42 +240,45 @@ fn retry_after(http: StatusCode, details: &ErrorDetails) -> Option<Duration> {
     told.or(waits.then_some(MOMENT))
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A refusal (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Document {
+    /// `urn:usher:problem:` and the reason.
     r#type: String,
+    /// The reason in words.
     title: String,
+    /// The HTTP status.
     status: u16,
-    detail: &'a str,
-    reason: &'a str,
-    errors: Vec<FieldError<'a>>,
+    /// What happened, for people.
+    detail: String,
+    /// What happened, for programs: its meaning never changes.
+    reason: String,
+    /// Every wrong field at once.
+    errors: Vec<FieldError>,
+    /// What belongs to the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: &'a BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
 }
 
-#[derive(Serialize)]
-struct FieldError<'a> {
-    field: &'a str,
-    message: &'a str,
+/// One wrong field.
+#[derive(Serialize, ToSchema)]
+struct FieldError {
+    /// Its path, as the caller spelled it.
+    field: String,
+    /// What is wrong with it.
+    message: String,
 }
 
-impl<'a> From<&'a Violation> for FieldError<'a> {
-    fn from(violation: &'a Violation) -> Self {
-        Self { field: &violation.field, message: &violation.description }
+impl From<&Violation> for FieldError {
+    fn from(violation: &Violation) -> Self {
+        Self { field: violation.field.clone(), message: violation.description.clone() }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = Document {
-            r#type: format!("urn:usher:problem:{}", self.reason.to_lowercase().replace('_', "-")),
-            title: self.title(),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            reason: &self.reason,
-            errors: self.errors.iter().map(FieldError::from).collect(),
-            metadata: &self.metadata,
-        };
-        let mut response = (self.status, Json(document)).into_response();
+        let mut response = (self.status, Json(self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

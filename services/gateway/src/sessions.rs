@@ -5,23 +5,21 @@ mod refresh;
 mod revoke;
 
 use api::identity::v1::SessionTokens;
-use axum::{
-    Router,
-    routing::{delete, post},
-};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::clients::Gateway;
+use crate::{clients::Gateway, openapi::Routes};
 
-pub(crate) fn routes() -> Router<Gateway> {
-    Router::new()
-        .route("/api/sessions", post(create::create))
-        .route("/api/sessions/refresh", post(refresh::refresh))
-        .route("/api/sessions/current", delete(revoke::revoke))
+pub(crate) fn routes() -> Routes<Gateway> {
+    Routes::new()
+        .post("/api/sessions", create::create, create::about())
+        .post("/api/sessions/refresh", refresh::refresh, refresh::about())
+        .delete("/api/sessions/current", revoke::revoke, revoke::about())
+        .tagged("sessions")
 }
 
 /// What a sign-in gives, in the words of RFC 6749, section 5.1.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Tokens {
     access_token: String,
     token_type: &'static str,

@@ -1,7 +1,10 @@
 //! The gateway as its callers see it: whole routers, with doubles for the services behind them.
 
+mod changes;
 mod double;
+mod lists;
 mod mailbox;
+mod openapi;
 mod pages;
 mod rest;
 

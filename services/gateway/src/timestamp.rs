@@ -1,5 +1,19 @@
-use kernel::Time;
+use kernel::{Malformed, Time};
 use prost_types::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// RFC 3339 in UTC, milliseconds, `Z`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = Timestamp, value_type = String, format = DateTime)]
+pub(crate) struct Stamp(String);
+
+impl Stamp {
+    pub fn of(time: &Time) -> Self {
+        Self(stamp(time))
+    }
+}
 
 /// A moment, if it is one that a calendar has.
 pub(crate) fn moment(timestamp: Option<Timestamp>) -> Option<Time> {
@@ -13,8 +27,17 @@ pub(crate) fn stamp(time: &Time) -> String {
 }
 
 /// [`stamp`] for what a service answered; `null` for what is not set.
-pub(crate) fn stamp_of(timestamp: Option<Timestamp>) -> Option<String> {
-    moment(timestamp).as_ref().map(stamp)
+pub(crate) fn stamp_of(timestamp: Option<Timestamp>) -> Option<Stamp> {
+    moment(timestamp).as_ref().map(Stamp::of)
+}
+
+/// A moment as callers write it: RFC 3339, with any offset.
+pub(crate) fn parse_stamp(text: &str) -> Result<Timestamp, Malformed> {
+    let time: Time =
+        text.parse().map_err(|_| Malformed("a moment such as 2024-05-28T16:12:10.831Z"))?;
+    // A leap second is told as the end of the second before.
+    let nanos = time.timestamp_subsec_nanos().min(999_999_999);
+    Ok(Timestamp { seconds: time.timestamp(), nanos: nanos.cast_signed() })
 }
 
 #[cfg(test)]
@@ -22,7 +45,7 @@ mod tests {
     use super::*;
 
     fn at(seconds: i64, nanos: i32) -> Option<String> {
-        stamp_of(Some(Timestamp { seconds, nanos }))
+        stamp_of(Some(Timestamp { seconds, nanos })).map(|Stamp(text)| text)
     }
 
     #[test]
@@ -31,6 +54,15 @@ mod tests {
         assert_eq!(at(1_716_912_730, 0).unwrap(), "2024-05-28T16:12:10.000Z");
         assert_eq!(at(1_716_912_730, 831_999_999).unwrap(), "2024-05-28T16:12:10.831Z");
         assert_eq!(stamp_of(None), None);
+    }
+
+    #[test]
+    fn a_moment_is_read_with_any_offset() {
+        let parsed = parse_stamp("2024-05-28T18:12:10.831+02:00").unwrap();
+        assert_eq!(at(parsed.seconds, parsed.nanos).unwrap(), "2024-05-28T16:12:10.831Z");
+        for bad in ["", "soon", "2024-05-28", "2024-05-28T16:12:10", "2024-02-30T00:00:00Z"] {
+            assert!(parse_stamp(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -11,12 +11,23 @@ use crate::problem::Problem;
 /// Errors: 404 for what is no text.
 pub(crate) struct Id(pub String);
 
+/// The variable parts of a path that has several, in their order; else as [`Id`].
+pub(crate) struct Ids<T>(pub T);
+
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(Self(id)),
+        Ids::from_request_parts(parts, state).await.map(|Ids(id)| Self(id))
+    }
+}
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(ids)) => Ok(Self(ids)),
             Err(_) => Err(Problem::path_unknown()),
         }
     }

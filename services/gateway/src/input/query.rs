@@ -3,8 +3,10 @@ use axum::{
     http::request::Parts,
 };
 use kernel::Fields;
+use prost_types::Timestamp;
 
-use crate::problem::Problem;
+use super::{Words, parse_word};
+use crate::{problem::Problem, timestamp::parse_stamp};
 
 /// The parameters in a request's query. Those that nobody asks for are ignored.
 ///
@@ -38,18 +40,22 @@ impl Query {
         })
     }
 
-    /// One of a few words; the default if it is left out.
-    pub fn one_of<T: Copy + Default>(&mut self, name: &str, words: &[(&str, T)]) -> T {
+    /// `true` or `false`; no if it is left out.
+    pub fn flag(&mut self, name: &str) -> bool {
+        self.one_of(name, &[("true", true), ("false", false)])
+    }
+
+    /// A moment; nothing if it is left out.
+    pub fn time(&mut self, name: &str) -> Option<Timestamp> {
         let text = self.text(name);
-        if text.is_empty() {
-            return T::default();
-        }
-        let found = words.iter().find(|(word, _)| *word == text);
-        found.map(|(_, value)| *value).unwrap_or_else(|| {
-            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            self.fields.reject(name, format_args!("expected one of {}", words.join(", ")));
-            T::default()
-        })
+        self.fields.read_optional(name, &text, parse_stamp).flatten()
+    }
+
+    /// One of a few words; the default if it is left out.
+    pub fn one_of<T: Copy + Default>(&mut self, name: &str, words: &Words<T>) -> T {
+        let text = self.text(name);
+        let parsed = self.fields.read_optional(name, &text, |text| parse_word(text, words));
+        parsed.flatten().unwrap_or_default()
     }
 }
 

@@ -1,81 +1,81 @@
 use api::organisation::v1::CreateInvitationRequest;
-use axum::{
-    Json,
-    extract::State,
-    http::{StatusCode, header::LOCATION},
-    response::IntoResponse,
-};
-use kernel::Fields;
+use axum::extract::State;
 
-use super::Invitation;
+use super::{View, Viewed, offer};
 use crate::{
+    answer::Answer,
     bearer::Bearer,
     clients::Gateway,
-    input::{Object, Query, accept},
+    input::{Change, Object, Query, accept, the_one_named},
+    openapi::{Field, Operation},
     problem::Problem,
 };
 
-/// `POST /api/organisation-invitations?organisation_id=…
-/// {"organisation_id", "email", "role", "display_name"?, "locale"?}` → 201: invites an address; one
-/// mail goes out. The organisation may be named in the query, in the body, or twice alike.
+/// `POST /api/organisation-invitations?organisation_id=… {"organisation_id", "email", "role", …}` →
+/// 201: invites an address; one mail goes out. The organisation may be named in the query, in the
+/// body, or twice alike.
 ///
-/// Errors: 403 `PERMISSION_MISSING`, `GRANT_CEILING_EXCEEDED`, `ROLE_NOT_INVITABLE`; 404
-/// `ORGANISATION_NOT_FOUND`; 409 `INVITATION_PENDING`, `ALREADY_MEMBER`, `ACCOUNT_UNUSABLE`.
-///
-/// Source: `sources/002`, "Creating an Invitation".
+/// Source: `sources/002`, "Creating an Invitation"; `sources/004`, "Invitation requirements".
 pub(super) async fn create(
     State(gateway): State<Gateway>,
     bearer: Bearer,
+    mut change: Change,
     mut query: Query,
     mut body: Object,
-) -> Result<impl IntoResponse, Problem> {
-    let named = [query.text("organisation_id"), body.text("organisation_id")];
-    let mut fields = Fields::default();
+) -> Result<Answer<Viewed>, Problem> {
+    change.unconditional();
+    let view = View::read(&mut query);
+    let seconds = body.number("expires_in");
     let request = CreateInvitationRequest {
-        organisation_id: the_one_named(named, &mut fields),
+        organisation_id: the_one_named("organisation_id", &mut query, &mut body),
         email: body.text("email"),
         display_name: body.text("display_name"),
-        roles: body.text("role").split_whitespace().map(str::to_owned).collect(),
+        roles: offer::roles(&mut body),
         locale: body.text("locale"),
-        ..Default::default()
+        first_name: body.text("first_name"),
+        last_name: body.text("last_name"),
+        institution: body.text("institution"),
+        application_id: body.text("application_id"),
+        personal_message: body.text("personal_message"),
+        membership_valid_from: body.time("membership_valid_from"),
+        membership_expires_at: body.time("membership_expires_at"),
+        life: (seconds != 0).then_some(prost_types::Duration { seconds, nanos: 0 }),
+        source_id: body.text("source_id"),
+        callback_url: body.text("callback_url"),
+        request_id: change.request_id,
     };
-    accept([query.fields, body.fields, fields])?;
+    accept([change.fields, query.fields, body.fields])?;
 
+    let names_one_role = request.roles.len() < 2;
     let mut invitations = gateway.invitations(bearer.into());
-    let answer = invitations.create_invitation(request).await;
-    let answer = answer.map_err(|status| Problem::from(status).renaming("roles", "role"))?;
+    let answer = invitations.create_invitation(request).await.map_err(|status| {
+        let problem = Problem::from(status).renaming("life", "expires_in");
+        if names_one_role { problem.renaming("roles", "role") } else { problem }
+    })?;
     let invitation = answer.into_inner().invitation.ok_or_else(Problem::internal)?;
-    let location = format!("/api/organisation-invitations/{}", invitation.id);
-    let created = Invitation::from(invitation);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(created)))
+    let path = format!("/api/organisation-invitations/{}", invitation.id);
+    let etag = invitation.etag.clone();
+    Ok(Answer::created(view.of(invitation), path).tagged(&etag))
 }
 
-/// Query and body may each leave the organisation out, but must not disagree: whoever looked at one
-/// of them only, to allow or to log the call, would have been misled (threat t10).
-fn the_one_named(named: [String; 2], fields: &mut Fields) -> String {
-    let [query, body] = named;
-    if !query.is_empty() && !body.is_empty() && !query.eq_ignore_ascii_case(&body) {
-        fields.reject("organisation_id", "expected the same in the query and in the body");
-    }
-    if body.is_empty() { query } else { body }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(query: &str, body: &str) -> (String, String) {
-        let mut fields = Fields::default();
-        let id = the_one_named([query.to_owned(), body.to_owned()], &mut fields);
-        (id, fields.to_string())
-    }
-
-    #[test]
-    fn query_and_body_name_one_organisation() {
-        for (query, body, id) in [("a", "", "a"), ("", "b", "b"), ("a", "a", "a"), ("", "", "")] {
-            assert_eq!(named(query, body), (id.to_owned(), String::new()), "{query:?} {body:?}");
-        }
-        let (_, violations) = named("a", "b");
-        assert_eq!(violations, "organisation_id: expected the same in the query and in the body");
-    }
+pub(super) fn about() -> Operation {
+    Operation::new("Invite an address into an organisation", 201)
+        .repeatable()
+        .query([Field::id("organisation_id", "Where; here or in the body."), View::field()])
+        .body([
+            Field::id("organisation_id", "Where; here or in the query."),
+            Field::text("email", "Who.").required(),
+            Field::text("display_name", "How the person is addressed; else first and last name."),
+            Field::number("expires_in", "Seconds that the link works: one hour to 90 days."),
+        ])
+        .body(offer::fields())
+        .answers::<Viewed>()
+        .tagged()
+        .refuses(403, &["PERMISSION_MISSING", "GRANT_CEILING_EXCEEDED", "ROLE_NOT_INVITABLE"])
+        .refuses(403, &["CALLBACK_NOT_REGISTERED"])
+        .refuses(404, &["ORGANISATION_NOT_FOUND", "APPLICATION_NOT_FOUND"])
+        .refuses(409, &["INVITATION_PENDING", "ALREADY_MEMBER", "ACCOUNT_EXISTS"])
+        .refuses(409, &["ACCOUNT_UNUSABLE", "DOMAIN_NOT_ALLOWED", "ORGANISATION_ARCHIVED"])
+        .refuses(409, &["APPLICATION_WITHOUT_REDIRECT"])
+        .refuses(429, &["TOO_MANY_INVITATIONS"])
 }

@@ -1,15 +1,18 @@
 use axum::{Json, extract::State};
 use serde::Serialize;
 use service::{Mailbox, MailboxEntry};
+use utoipa::ToSchema;
 
 use super::{read::mails, recipient};
 use crate::{
     input::{Query, accept},
+    openapi::{Field, Operation},
     problem::Problem,
-    timestamp::stamp,
+    timestamp::Stamp,
 };
 
-#[derive(Serialize)]
+/// A mail that was sent.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Mail {
     id: String,
     to: String,
@@ -17,7 +20,7 @@ pub(super) struct Mail {
     subject: String,
     text: String,
     html: String,
-    received_at: String,
+    received_at: Stamp,
 }
 
 /// `GET /api/mailbox?to=` → 200: the mails of one recipient, or all, newest first.
@@ -34,6 +37,14 @@ pub(super) async fn find(
 impl From<MailboxEntry> for Mail {
     fn from(mail: MailboxEntry) -> Self {
         let MailboxEntry { id, to, from, subject, text, html, received_at } = mail;
-        Self { id, to, from, subject, text, html, received_at: stamp(&received_at) }
+        Self { id, to, from, subject, text, html, received_at: Stamp::of(&received_at) }
     }
+}
+
+pub(super) fn about() -> Operation {
+    Operation::new("Read the mails that stay on this machine (embedded mode alone)", 200)
+        .for_everybody()
+        .query([Field::text("to", "Only those to this address.")])
+        .answers_list::<Mail>()
+        .refuses(421, &["HOST_UNKNOWN"])
 }

@@ -1,20 +1,26 @@
 use api::organisation::v1::GetOrganisationRequest;
-use axum::{Json, extract::State};
+use axum::extract::State;
 
-use super::Organisation;
-use crate::{bearer::Bearer, clients::Gateway, input::Id, problem::Problem};
+use super::{Organisation, shown};
+use crate::{
+    answer::Answer, bearer::Bearer, clients::Gateway, input::Id, openapi::Operation,
+    problem::Problem,
+};
 
-/// `GET /api/organisations/{id}` → 200.
-///
-/// Errors: 404 `ORGANISATION_NOT_FOUND`, also for what the caller may not see.
+/// `GET /api/organisations/{id}` → 200. What the caller may not see answers like what is not there.
 pub(super) async fn get(
     State(gateway): State<Gateway>,
     bearer: Bearer,
     Id(id): Id,
-) -> Result<Json<Organisation>, Problem> {
+) -> Result<Answer<Organisation>, Problem> {
     let mut organisations = gateway.organisations(bearer.into());
-    let request = GetOrganisationRequest { id };
-    let answer = organisations.get_organisation(request).await?.into_inner();
-    let organisation = answer.organisation.ok_or_else(Problem::internal)?;
-    Ok(Json(organisation.into()))
+    let answer = organisations.get_organisation(GetOrganisationRequest { id }).await?.into_inner();
+    shown(answer.organisation)
+}
+
+pub(super) fn about() -> Operation {
+    Operation::new("Read an organisation", 200)
+        .answers::<Organisation>()
+        .tagged()
+        .refuses(404, &["ORGANISATION_NOT_FOUND"])
 }

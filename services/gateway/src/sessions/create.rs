@@ -6,6 +6,7 @@ use super::Tokens;
 use crate::{
     clients::Gateway,
     input::{Object, accept},
+    openapi::{Field, Operation},
     problem::Problem,
 };
 
@@ -22,4 +23,16 @@ pub(super) async fn create(
     let answer = gateway.sessions(Auth::Anonymous).create_session(request).await?.into_inner();
     let tokens = answer.tokens.ok_or_else(Problem::internal)?;
     Ok((StatusCode::CREATED, Json(tokens.into())))
+}
+
+pub(super) fn about() -> Operation {
+    Operation::new("Sign in", 201)
+        .for_everybody()
+        .body([
+            Field::text("email", "Who.").required(),
+            Field::text("password", "Theirs.").required(),
+        ])
+        .answers::<Tokens>()
+        .refuses(401, &["CREDENTIALS_INVALID"])
+        .refuses(429, &["TOO_MANY_ATTEMPTS"])
 }

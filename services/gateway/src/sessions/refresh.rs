@@ -6,6 +6,7 @@ use super::Tokens;
 use crate::{
     clients::Gateway,
     input::{Object, accept},
+    openapi::{Field, Operation},
     problem::Problem,
 };
 
@@ -21,4 +22,12 @@ pub(super) async fn refresh(
     let answer = gateway.sessions(Auth::Anonymous).refresh_session(request).await?.into_inner();
     let tokens = answer.tokens.ok_or_else(Problem::internal)?;
     Ok(Json(tokens.into()))
+}
+
+pub(super) fn about() -> Operation {
+    Operation::new("Trade a refresh token for new tokens", 200)
+        .for_everybody()
+        .body([Field::text("refresh_token", "It is good once.").required()])
+        .answers::<Tokens>()
+        .refuses(401, &["REFRESH_TOKEN_INVALID", "REFRESH_TOKEN_REUSED"])
 }

@@ -1,7 +1,7 @@
 use api::identity::v1::RevokeCurrentSessionRequest;
 use axum::{extract::State, http::StatusCode};
 
-use crate::{bearer::Bearer, clients::Gateway, problem::Problem};
+use crate::{bearer::Bearer, clients::Gateway, openapi::Operation, problem::Problem};
 
 /// `DELETE /api/sessions/current` → 204: ends the session of the token that asks, at once.
 pub(super) async fn revoke(
@@ -11,4 +11,8 @@ pub(super) async fn revoke(
     let request = RevokeCurrentSessionRequest {};
     gateway.sessions(bearer.into()).revoke_current_session(request).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) fn about() -> Operation {
+    Operation::new("Sign out", 204)
 }

@@ -1,7 +1,10 @@
 //! A double of the identity and the organisation service: it answers well, writes down what it was
 //! asked, and refuses what a test tells it to.
 
+mod organisation_service;
+
 use std::{
+    any::Any,
     collections::HashMap,
     sync::{Arc, Mutex},
 };
@@ -15,7 +18,14 @@ use api::{
     },
     organisation::v1::{
         self as organisation,
+        access_request_service_server::AccessRequestServiceServer,
+        application_service_server::ApplicationServiceServer,
+        audit_service_server::AuditServiceServer,
         invitation_service_server::{InvitationService, InvitationServiceServer},
+        membership_service_server::MembershipServiceServer,
+        organisation_service_server::OrganisationServiceServer,
+        permission_service_server::PermissionServiceServer,
+        role_service_server::RoleServiceServer,
     },
 };
 use axum::Router;
@@ -44,6 +54,17 @@ struct State {
     invitee: UserStatus,
     refusals: HashMap<&'static str, Status>,
     calls: Vec<String>,
+    /// The last request of those that a test wants to look at whole.
+    asked: Option<Box<dyn Any + Send>>,
+    link: Link,
+}
+
+/// What a link tells beside its invitation.
+#[derive(Clone, Default)]
+pub(super) struct Link {
+    pub application: &'static str,
+    pub redirect_url: &'static str,
+    pub inviter: &'static str,
 }
 
 impl Double {
@@ -62,6 +83,7 @@ impl Double {
                 display_name: "Ada".to_owned(),
                 roles: vec!["approver".to_owned(), "user".to_owned()],
                 state: InvitationState::Pending.into(),
+                etag: "3".to_owned(),
                 invitee_id: "u1".to_owned(),
                 expires_at: Some(prost_types::Timestamp { seconds: 1_779_984_720, nanos: 0 }),
                 ..Invitation::default()
@@ -73,7 +95,14 @@ impl Double {
             .add_service(UserServiceServer::new(world.clone()))
             .add_service(SessionServiceServer::new(world.clone()))
             .add_service(ServiceAccountServiceServer::new(world.clone()))
-            .add_service(InvitationServiceServer::new(world.clone()));
+            .add_service(InvitationServiceServer::new(world.clone()))
+            .add_service(OrganisationServiceServer::new(world.clone()))
+            .add_service(MembershipServiceServer::new(world.clone()))
+            .add_service(RoleServiceServer::new(world.clone()))
+            .add_service(PermissionServiceServer::new(world.clone()))
+            .add_service(AccessRequestServiceServer::new(world.clone()))
+            .add_service(ApplicationServiceServer::new(world.clone()))
+            .add_service(AuditServiceServer::new(world.clone()));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         let gateway = gateway(&[("identity_url", &url), ("organisation_url", &url)]);
         Self { gateway, world }
@@ -97,6 +126,13 @@ impl Double {
         state.invitation.display_name = invitee.to_owned();
     }
 
+    /// The last request, which must be of this type.
+    #[track_caller]
+    pub fn asked<T: 'static>(&self) -> T {
+        let asked = self.world.0.lock().unwrap().asked.take().expect("nothing was asked");
+        *asked.downcast().unwrap_or_else(|_| panic!("something else was asked"))
+    }
+
     /// What was asked so far, in order; then forgotten.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.world.0.lock().unwrap().calls)
@@ -117,6 +153,17 @@ impl World {
             Some(status) => Err(status.clone()),
             None => Ok(()),
         }
+    }
+
+    /// Keeps a request whole, and refuses it if a test said so.
+    fn keep<T: Send + 'static>(
+        &self,
+        rpc: &'static str,
+        request: Request<T>,
+    ) -> Result<(), Status> {
+        self.note(rpc, "", &request)?;
+        self.0.lock().unwrap().asked = Some(Box::new(request.into_inner()));
+        Ok(())
     }
 
     fn invitation(&self) -> Option<Invitation> {
@@ -233,36 +280,79 @@ impl InvitationService for World {
         let asked = request.get_ref();
         let (id, email, roles) = (&asked.organisation_id, &asked.email, asked.roles.join(" "));
         self.note("CreateInvitation", &format!("{id} {email} [{roles}]"), &request)?;
+        self.0.lock().unwrap().asked = Some(Box::new(request.into_inner()));
         let invitation = self.invitation();
         Ok(Response::new(organisation::CreateInvitationResponse { invitation }))
     }
 
     async fn get_invitation(
         &self,
-        _: Request<organisation::GetInvitationRequest>,
+        request: Request<organisation::GetInvitationRequest>,
     ) -> Answer<organisation::GetInvitationResponse> {
-        unexpected()
+        self.keep("GetInvitation", request)?;
+        let invitation = self.invitation();
+        Ok(Response::new(organisation::GetInvitationResponse { invitation }))
     }
 
     async fn list_invitations(
         &self,
-        _: Request<organisation::ListInvitationsRequest>,
+        request: Request<organisation::ListInvitationsRequest>,
     ) -> Answer<organisation::ListInvitationsResponse> {
-        unexpected()
+        self.keep("ListInvitations", request)?;
+        let invitations = self.invitation().into_iter().collect();
+        let next_page_token = "next".to_owned();
+        Ok(Response::new(organisation::ListInvitationsResponse { invitations, next_page_token }))
     }
 
     async fn reissue_invitation(
         &self,
-        _: Request<organisation::ReissueInvitationRequest>,
+        request: Request<organisation::ReissueInvitationRequest>,
     ) -> Answer<organisation::ReissueInvitationResponse> {
-        unexpected()
+        self.keep("ReissueInvitation", request)?;
+        let invitation = self.invitation();
+        Ok(Response::new(organisation::ReissueInvitationResponse { invitation }))
     }
 
     async fn revoke_invitation(
         &self,
-        _: Request<organisation::RevokeInvitationRequest>,
+        request: Request<organisation::RevokeInvitationRequest>,
     ) -> Answer<organisation::RevokeInvitationResponse> {
-        unexpected()
+        self.keep("RevokeInvitation", request)?;
+        let invitation = self.invitation();
+        Ok(Response::new(organisation::RevokeInvitationResponse { invitation }))
+    }
+
+    async fn list_own_invitations(
+        &self,
+        request: Request<organisation::ListOwnInvitationsRequest>,
+    ) -> Answer<organisation::ListOwnInvitationsResponse> {
+        self.keep("ListOwnInvitations", request)?;
+        Ok(Response::new(organisation::ListOwnInvitationsResponse {
+            invitations: vec![organisation::OwnInvitation {
+                invitation: self.invitation(),
+                organisation_display_name: "ABC Holdings".to_owned(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }))
+    }
+
+    async fn update_invitation(
+        &self,
+        request: Request<organisation::UpdateInvitationRequest>,
+    ) -> Answer<organisation::UpdateInvitationResponse> {
+        self.keep("UpdateInvitation", request)?;
+        let invitation = self.invitation();
+        Ok(Response::new(organisation::UpdateInvitationResponse { invitation }))
+    }
+
+    async fn decline_invitation(
+        &self,
+        request: Request<organisation::DeclineInvitationRequest>,
+    ) -> Answer<organisation::DeclineInvitationResponse> {
+        self.note("DeclineInvitation", &request.get_ref().id, &request)?;
+        let invitation = self.invitation();
+        Ok(Response::new(organisation::DeclineInvitationResponse { invitation }))
     }
 
     async fn accept_invitation(
@@ -279,10 +369,13 @@ impl InvitationService for World {
         request: Request<organisation::InspectInvitationLinkRequest>,
     ) -> Answer<organisation::InspectInvitationLinkResponse> {
         self.note("InspectInvitationLink", &request.get_ref().link_token, &request)?;
+        let link = self.0.lock().unwrap().link.clone();
         Ok(Response::new(organisation::InspectInvitationLinkResponse {
             invitation: self.invitation(),
             organisation_display_name: self.0.lock().unwrap().organisation.clone(),
-            ..Default::default()
+            application_display_name: link.application.to_owned(),
+            redirect_url: link.redirect_url.to_owned(),
+            inviter_display_name: link.inviter.to_owned(),
         }))
     }
 

@@ -2,7 +2,7 @@ use service::{Mail, MailUrl};
 
 use super::*;
 
-fn embedded(directory: &std::path::Path) -> Infra {
+pub(super) fn embedded(directory: &std::path::Path) -> Infra {
     let mut raw = RawSettings::default();
     let secrets = format!("gateway={SECRET}");
     let smtp_url = format!("mailbox:{}", directory.display());

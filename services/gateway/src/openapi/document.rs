@@ -1,0 +1,50 @@
+use axum::body::Bytes;
+use utoipa::{
+    PartialSchema as _, ToSchema as _,
+    openapi::{
+        ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, Paths,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{Described, example};
+use crate::problem::Document;
+
+/// OpenAPI 3.1, as JSON.
+pub(super) fn written(operations: Vec<Described>) -> Bytes {
+    let mut paths = Paths::new();
+    let token = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The `access_token` of `POST /api/sessions`."))
+            .build(),
+    );
+    let mut components = ComponentsBuilder::new()
+        .security_scheme("access_token", token)
+        .schema(Document::name(), Document::schema())
+        .schemas_from_iter({
+            let mut nested = Vec::new();
+            Document::schemas(&mut nested);
+            nested
+        });
+    for described in operations {
+        let Described { path, method, tag, mut operation } = described;
+        components = components.schemas_from_iter(operation.take_components());
+        paths.add_path_operation(path, vec![method], operation.written(path, tag));
+    }
+    let info = InfoBuilder::new()
+        .title("Usher")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Who exists, where they belong and what they may do. A refusal is an RFC 9457 problem \
+             whose `reason` never changes its meaning.",
+        ))
+        .license(Some(LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build()))
+        .build();
+    let document =
+        OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    example::complete(&mut document);
+    document.to_string().into()
+}
