@@ -2,11 +2,13 @@
 //! a submitted form does. A link that cannot be used says so before anyone types.
 
 mod accept;
+mod decline;
 mod enrol;
 mod forms;
 mod join;
 mod link;
 mod open;
+mod sign_in;
 mod stop;
 
 use axum::{Router, routing::get};
@@ -19,4 +21,5 @@ pub(super) fn routes() -> Router<Gateway> {
         .route("/invitations/{token}", get(open::open))
         .route("/invitations/{token}/enrol", get(open::open).post(enrol::enrol))
         .route("/invitations/{token}/accept", get(open::open).post(accept::accept))
+        .route("/invitations/{token}/decline", get(open::open).post(decline::decline))
 }

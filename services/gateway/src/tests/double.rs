@@ -126,6 +126,14 @@ impl Double {
         state.invitation.display_name = invitee.to_owned();
     }
 
+    pub fn link_tells(&self, link: Link) {
+        self.world.0.lock().unwrap().link = link;
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Invitation)) {
+        change(&mut self.world.0.lock().unwrap().invitation);
+    }
+
     /// The last request, which must be of this type.
     #[track_caller]
     pub fn asked<T: 'static>(&self) -> T {

@@ -3,7 +3,10 @@ use std::time::Duration;
 use api::{identity::v1::UserStatus, organisation::v1::InvitationState};
 use tonic::{Code, Status};
 
-use super::{double::Double, *};
+use super::{
+    double::{Double, Link},
+    *,
+};
 use crate::headers::POLICY;
 
 const PASSWORD: &str = "a+quiet+morning+by+the+sea";
@@ -160,6 +163,7 @@ async fn an_invitation_that_ends_meanwhile_is_told_and_the_session_ends_all_the_
         ("INVITATION_REVOKED", "This invitation was taken back"),
         ("INVITATION_EXPIRED", "This invitation has expired"),
         ("INVITER_LOST_RIGHT", "This invitation can no longer be accepted"),
+        ("ORGANISATION_ARCHIVED", "The organisation has closed"),
     ] {
         double.refuse("AcceptInvitation", refusal(Code::FailedPrecondition, reason));
         let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
@@ -191,6 +195,108 @@ async fn who_has_an_account_signs_in_with_the_invited_address_and_no_other() {
             "RevokeCurrentSession as invitee",
         ]
     );
+}
+
+/// A link into an application.
+const LINK: Link = Link {
+    application: "Timetable",
+    redirect_url: "https://timetable.example/welcome?from=usher",
+    inviter: "Grace Hopper",
+};
+
+#[tokio::test]
+async fn a_link_tells_who_invites_for_what_and_what_they_say() {
+    let double = Double::start().await;
+    double.link_tells(LINK);
+    double.change(|invitation| {
+        invitation.personal_message = "Welcome!\n<b>Bring tea.</b>".to_owned();
+    });
+    for status in [UserStatus::Invited, UserStatus::Active] {
+        double.invitee_is(status);
+        let page = browse(&double.gateway, "/invitations/t1").await;
+        page.is_page(StatusCode::OK);
+        for told in ["Grace Hopper writes", "<dd>Timetable</dd>", "<dd>Grace Hopper</dd>"] {
+            page.says(told);
+        }
+        page.says("Welcome!\n&#60;b&#62;Bring tea.");
+        // Browsers hold a redirect after a form to the page's `form-action`.
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("form-action 'self' https:;"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_member_is_led_to_the_application_and_nowhere_else() {
+    let double = Double::start().await;
+    double.link_tells(LINK);
+    let form = format!("{}&redirect_url=https%3A%2F%2Fevil.example", enrolment());
+    let path = "/invitations/t1/enrol?redirect_url=https%3A%2F%2Fevil.example";
+    let answer = submit(&double.gateway, path, &form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(answer.header("location"), LINK.redirect_url);
+    assert_eq!(answer.header("referrer-policy"), "no-referrer", "the link's token stays here");
+    assert_eq!(double.calls().last().unwrap(), "RevokeCurrentSession as invitee");
+
+    double.invitee_is(UserStatus::Active);
+    let answer = submit(&double.gateway, "/invitations/t1/accept", "password=mine").await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (StatusCode::SEE_OTHER, LINK.redirect_url)
+    );
+
+    for bad in ["javascript:alert(1)", "//evil.example", "https://a.example/\r\nx: y", "httpsx://a"]
+    {
+        double.link_tells(Link { redirect_url: bad, ..LINK });
+        let page = submit(&double.gateway, "/invitations/t1/accept", "password=mine").await;
+        page.is_page(StatusCode::OK);
+        page.says("Welcome to ABC Holdings");
+        assert_eq!(page.header("location"), "", "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_an_approval_is_told_and_led_nowhere() {
+    let double = Double::start().await;
+    double.link_tells(LINK);
+    double.change(|invitation| invitation.access_request_id = "q1".to_owned());
+    let page = submit(&double.gateway, "/invitations/t1/enrol", &enrolment()).await;
+    page.is_page(StatusCode::OK);
+    page.says("Waiting for approval");
+    page.keeps_silent_about("Welcome to");
+    assert_eq!(page.header("location"), "");
+}
+
+#[tokio::test]
+async fn only_the_invitee_signed_in_declines() {
+    let double = Double::start().await;
+    let page = submit(&double.gateway, "/invitations/t1/decline", "password=mine").await;
+    page.is_page(StatusCode::CONFLICT);
+    page.says("action=\"/invitations/t1/enrol\"");
+    assert!(!double.calls().iter().any(|call| call.starts_with("DeclineInvitation")));
+
+    double.invitee_is(UserStatus::Active);
+    let page = browse(&double.gateway, "/invitations/t1").await;
+    page.says("formaction=\"/invitations/t1/decline\"");
+    double.calls();
+    let page = submit(&double.gateway, "/invitations/t1/decline", "").await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    page.says("Enter your password.");
+    let page = submit(&double.gateway, "/invitations/t1/decline", "password=mine").await;
+    page.is_page(StatusCode::OK);
+    page.says("You have declined");
+    assert_eq!(
+        double.calls()[4..],
+        [
+            "CreateSession ada@example.com",
+            "DeclineInvitation i1 as invitee",
+            "RevokeCurrentSession as invitee",
+        ]
+    );
+    double.refuse("DeclineInvitation", refusal(Code::FailedPrecondition, "INVITATION_ACCEPTED"));
+    let page = submit(&double.gateway, "/invitations/t1/decline", "password=mine").await;
+    page.is_page(StatusCode::GONE);
+    page.says("This invitation has been accepted");
+    assert_eq!(double.calls().last().unwrap(), "RevokeCurrentSession as invitee");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::{
     forms::{self, Errors},
     join::join,
     link::{Link, LinkToken},
+    sign_in::signed_in,
     stop::{DeadEnd, Stop},
 };
 use crate::{clients::Gateway, pages::form::Form, problem::Problem};
@@ -40,14 +41,15 @@ pub(super) async fn enrol(
         Err(status) => return refused(&link, display_name, status.into()),
     };
     let EnrolUserResponse { user: _, tokens } = answer;
-    join(&gateway, &link, tokens).await.map_err(|stop| match stop {
+    let invitee = signed_in(tokens)?;
+    join(&gateway, &link, invitee).await.map_err(|stop| match stop {
         Stop::Failed(mut problem) => {
             problem.detail = "Your password is set, but joining did not finish. Open the link in \
                               your mail again and sign in with your new password."
                 .into();
             Stop::Failed(problem)
         }
-        dead_end => dead_end,
+        other => other,
     })
 }
 

@@ -2,7 +2,10 @@
 
 use askama::Template;
 use axum::{
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, RETRY_AFTER},
+    },
     response::Response,
 };
 use kernel::Fields;
@@ -58,19 +61,28 @@ pub(super) fn enrolment(
     display_name: &str,
     errors: Errors,
 ) -> Response {
-    page(status, &EnrolForm { link, display_name, errors })
+    form(status, link, &EnrolForm { link, display_name, errors })
 }
 
 /// The form for somebody who has one.
 pub(super) fn sign_in(status: StatusCode, link: &Link, errors: Errors) -> Response {
-    page(status, &SignInForm { link, notice: "", errors })
+    form(status, link, &SignInForm { link, notice: "", errors })
 }
 
 /// The sign-in form for somebody who wanted to enrol but has enrolled before, perhaps a moment ago
 /// in another window.
 pub(super) fn sign_in_instead(link: &Link) -> Response {
     let notice = "You have an account already. Sign in with your password to accept.";
-    page(StatusCode::CONFLICT, &SignInForm { link, notice, errors: Errors::default() })
+    form(StatusCode::CONFLICT, link, &SignInForm { link, notice, errors: Errors::default() })
+}
+
+/// A page whose form may lead to the application.
+fn form(status: StatusCode, link: &Link, template: &impl Template) -> Response {
+    let mut response = page(status, template);
+    if let Some(Ok(policy)) = link.policy().map(HeaderValue::try_from) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// The sign-in form after too many failures, with the time to try again.

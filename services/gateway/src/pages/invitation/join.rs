@@ -1,13 +1,13 @@
-use api::{
-    identity::v1::{RevokeCurrentSessionRequest, SessionTokens},
-    organisation::v1::AcceptInvitationRequest,
-};
+use api::organisation::v1::AcceptInvitationRequest;
 use askama::Template;
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderValue, StatusCode, header::LOCATION},
+    response::{IntoResponse as _, Response},
+};
 use service::Auth;
 
-use super::{link::Link, stop::Stop};
-use crate::{clients::Gateway, pages::page, problem::Problem};
+use super::{link::Link, sign_in::sign_out, stop::Stop};
+use crate::{clients::Gateway, pages::page};
 
 #[derive(Template)]
 #[template(path = "invitation/welcome.html")]
@@ -15,26 +15,28 @@ struct Welcome<'a> {
     link: &'a Link,
 }
 
-/// Accepts in the name of the invitee, who has just signed in, and then ends their session: it was
-/// needed for this alone, and the browser never had it.
-pub(super) async fn join(
-    gateway: &Gateway,
-    link: &Link,
-    tokens: Option<SessionTokens>,
-) -> Result<Response, Stop> {
-    let tokens = tokens.ok_or_else(Problem::internal)?;
-    let invitee = Auth::Bearer(tokens.access_token.into());
-    let request = AcceptInvitationRequest { id: link.invitation.id.clone(), ..Default::default() };
-    let accepted = gateway.invitations(invitee.clone()).accept_invitation(request).await;
-    end_session(gateway, invitee).await;
-    accepted?;
-    Ok(page(StatusCode::OK, &Welcome { link }))
+#[derive(Template)]
+#[template(path = "invitation/waiting.html")]
+struct Waiting<'a> {
+    link: &'a Link,
 }
 
-/// Should this fail, nobody has the refresh token, and the access token ends by itself in minutes.
-async fn end_session(gateway: &Gateway, invitee: Auth) {
-    let request = RevokeCurrentSessionRequest {};
-    if let Err(status) = gateway.sessions(invitee).revoke_current_session(request).await {
-        tracing::warn!(code = ?status.code(), "a session that nobody needs lives on for a while");
+/// Accepts in the name of the invitee, who has just signed in, and ends their session. A member who
+/// was invited for an application is led there (303), to exactly the address that the organisation
+/// service answered for the link: nothing in the request has a say in it.
+///
+/// Source: `sources/004`, "Invitation workflow".
+pub(super) async fn join(gateway: &Gateway, link: &Link, invitee: Auth) -> Result<Response, Stop> {
+    let request = AcceptInvitationRequest { id: link.invitation.id.clone(), ..Default::default() };
+    let accepted = gateway.invitations(invitee.clone()).accept_invitation(request).await;
+    sign_out(gateway, invitee).await;
+    let accepted = accepted?.into_inner().invitation.unwrap_or_default();
+    if !accepted.access_request_id.is_empty() {
+        return Ok(page(StatusCode::OK, &Waiting { link }));
     }
+    let onward = link.redirect_url.as_deref().map(HeaderValue::from_str);
+    Ok(match onward {
+        Some(Ok(location)) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+        _ => page(StatusCode::OK, &Welcome { link }),
+    })
 }

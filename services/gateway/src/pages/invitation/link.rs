@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use super::stop::{DeadEnd, Stop};
 use crate::{
     clients::Gateway,
+    headers::POLICY,
     problem::Problem,
     timestamp::{moment, stamp},
 };
@@ -36,6 +37,11 @@ pub(super) struct Link {
     pub token: String,
     pub invitation: Invitation,
     pub organisation: String,
+    /// How the inviter and the application are called; empty if there is none to name.
+    pub inviter: String,
+    pub application: String,
+    /// Where a member goes on: an `http` or `https` address.
+    pub redirect_url: Option<String>,
     /// Whether the invitee has a password already.
     pub is_enrolled: bool,
 }
@@ -69,7 +75,24 @@ impl Link {
                 return Err(DeadEnd::AccountUnusable.into());
             }
         };
-        Ok(Self { token, invitation, organisation: answer.organisation_display_name, is_enrolled })
+        let is_for_browsers = |url: &String| scheme(url).is_some();
+        Ok(Self {
+            token,
+            invitation,
+            organisation: answer.organisation_display_name,
+            inviter: answer.inviter_display_name,
+            application: answer.application_display_name,
+            redirect_url: Some(answer.redirect_url).filter(is_for_browsers),
+            is_enrolled,
+        })
+    }
+
+    /// The policy for a page whose form may lead to the application. Browsers hold the redirects that
+    /// follow a form to its `form-action`, all of them, and an application leads on to wherever it
+    /// signs people in: no narrower source than the scheme would let them through.
+    pub fn policy(&self) -> Option<String> {
+        let scheme = scheme(self.redirect_url.as_ref()?)?;
+        Some(POLICY.replace("form-action 'self'", &format!("form-action 'self' {scheme}:")))
     }
 
     /// `admin, user`.
@@ -82,6 +105,12 @@ impl Link {
         let until = moment(self.invitation.expires_at)?;
         Some((written(until), stamp(&until)))
     }
+}
+
+fn scheme(url: &str) -> Option<&'static str> {
+    ["https", "http"]
+        .into_iter()
+        .find(|scheme| url.strip_prefix(scheme).is_some_and(|rest| rest.starts_with("://")))
 }
 
 fn written(time: Time) -> String {

@@ -14,6 +14,8 @@ pub(super) enum Stop {
     DeadEnd(DeadEnd),
     /// Something failed; the link is as it was.
     Failed(Box<Problem>),
+    /// What was typed does not do: the form again.
+    Form(Box<Response>),
 }
 
 /// Each has a page of its own.
@@ -31,6 +33,8 @@ pub(super) enum DeadEnd {
     Declined,
     /// Whoever invited may no longer offer this.
     Withdrawn,
+    /// The organisation no longer takes it.
+    Closed,
     /// The invitee's account is suspended or disposed.
     AccountUnusable,
 }
@@ -45,6 +49,7 @@ impl DeadEnd {
             "LINK_REVOKED" | "INVITATION_REVOKED" => Self::Revoked,
             "INVITATION_DECLINED" => Self::Declined,
             "INVITER_LOST_RIGHT" => Self::Withdrawn,
+            "ORGANISATION_ARCHIVED" | "DOMAIN_NOT_ALLOWED" => Self::Closed,
             "ACCOUNT_UNUSABLE" => Self::AccountUnusable,
             _ => return None,
         })
@@ -92,6 +97,11 @@ impl DeadEnd {
                 "Whoever sent it may no longer invite people with these rights.",
                 "Ask somebody who manages the organisation to invite you again.",
             ),
+            Self::Closed => (
+                "This invitation can no longer be accepted",
+                "The organisation has closed, or now takes certain addresses alone.",
+                "If you think that this is a mistake, ask the person who invited you.",
+            ),
             Self::AccountUnusable => (
                 "This account cannot be used",
                 "The account of the invited address is locked or was removed.",
@@ -131,6 +141,12 @@ impl From<Problem> for Stop {
     }
 }
 
+impl From<Response> for Stop {
+    fn from(form: Response) -> Self {
+        Self::Form(Box::new(form))
+    }
+}
+
 impl From<Status> for Stop {
     fn from(status: Status) -> Self {
         Problem::from(status).into()
@@ -142,6 +158,7 @@ impl IntoResponse for Stop {
         match self {
             Self::DeadEnd(end) => page(end.status(), &end.page()),
             Self::Failed(problem) => problem.into_response(),
+            Self::Form(form) => *form,
         }
     }
 }
