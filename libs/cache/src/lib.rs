@@ -3,7 +3,7 @@
 //!
 //! Both adapters keep one contract (`tests/contract.rs`).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moka::{Expiry, future::Cache as Moka, ops::compute::Op};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -62,6 +62,13 @@ impl Default for MemoryCache {
 struct Entry {
     count: u64,
     life: Duration,
+    ends: Instant,
+}
+
+impl Entry {
+    fn new(life: Duration) -> Self {
+        Self { count: 1, life, ends: Instant::now() + life }
+    }
 }
 
 impl Cache {
@@ -84,7 +91,7 @@ impl Cache {
     pub async fn mark(&self, key: &str, life: Duration) -> Result<(), Unavailable> {
         match self {
             Self::Memory(MemoryCache { marks, .. }) => {
-                marks.insert(key.to_owned(), Entry { count: 1, life }).await;
+                marks.insert(key.to_owned(), Entry::new(life)).await;
                 Ok(())
             }
             Self::Redis(connection) => {
@@ -103,8 +110,10 @@ impl Cache {
                 let raised = counters
                     .entry(key.to_owned())
                     .and_compute_with(async |entry| {
-                        let count = entry.map_or(0, |entry| entry.into_value().count);
-                        Op::Put(Entry { count: count + 1, life })
+                        Op::Put(match entry.map(|entry| entry.into_value()) {
+                            Some(entry) => Entry { count: entry.count + 1, ..entry },
+                            None => Entry::new(life),
+                        })
                     })
                     .await;
                 Ok(raised.into_entry().map_or(0, |entry| entry.into_value().count))
@@ -117,6 +126,25 @@ impl Cache {
                 let mut call = script.key(key);
                 call.arg(milliseconds(life));
                 Ok(call.invoke_async(&mut connection.clone()).await?)
+            }
+        }
+    }
+
+    /// How long a counter still lives; nothing at all if there is none.
+    pub async fn remaining(&self, key: &str) -> Result<Duration, Unavailable> {
+        match self {
+            Self::Memory(MemoryCache { counters, .. }) => {
+                let entry = counters.get(key).await;
+                Ok(entry.map_or(Duration::ZERO, |entry| {
+                    entry.ends.saturating_duration_since(Instant::now())
+                }))
+            }
+            Self::Redis(connection) => {
+                let mut command = redis::cmd("PTTL");
+                command.arg(key);
+                // Negative if there is no such key.
+                let left: i64 = command.query_async(&mut connection.clone()).await?;
+                Ok(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
             }
         }
     }
@@ -164,12 +192,7 @@ fn milliseconds(life: Duration) -> u64 {
 struct Lifetime;
 
 impl Expiry<String, Entry> for Lifetime {
-    fn expire_after_create(
-        &self,
-        _: &String,
-        entry: &Entry,
-        _: std::time::Instant,
-    ) -> Option<Duration> {
+    fn expire_after_create(&self, _: &String, entry: &Entry, _: Instant) -> Option<Duration> {
         Some(entry.life)
     }
 
@@ -177,7 +200,7 @@ impl Expiry<String, Entry> for Lifetime {
         &self,
         _: &String,
         entry: &Entry,
-        _: std::time::Instant,
+        _: Instant,
         left: Option<Duration>,
     ) -> Option<Duration> {
         // A counter keeps its end; a mark that is set again starts anew.

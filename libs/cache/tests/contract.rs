@@ -26,6 +26,7 @@ macro_rules! on_both_caches {
 on_both_caches!(
     a_mark_is_there_until_its_life_is_over,
     a_counter_counts_and_keeps_its_end,
+    what_is_left_of_a_counter_shrinks_however_often_it_is_raised,
     what_was_cleared_is_gone,
     fifty_at_once_are_counted_as_fifty,
 );
@@ -57,6 +58,20 @@ async fn a_counter_counts_and_keeps_its_end(cache: Cache) {
         (cache.count("brief", SHORT).await.unwrap() == 1).then_some(())
     })
     .await;
+}
+
+async fn what_is_left_of_a_counter_shrinks_however_often_it_is_raised(cache: Cache) {
+    assert_eq!(cache.remaining("counter").await.unwrap(), Duration::ZERO);
+    cache.count("counter", LONG).await.unwrap();
+    let first = cache.remaining("counter").await.unwrap();
+    assert!(first > LONG / 2 && first <= LONG, "{first:?}");
+    eventually("less is left", async || {
+        cache.count("counter", 2 * LONG).await.unwrap();
+        (cache.remaining("counter").await.unwrap() < first).then_some(())
+    })
+    .await;
+    cache.clear("counter").await.unwrap();
+    assert_eq!(cache.remaining("counter").await.unwrap(), Duration::ZERO);
 }
 
 async fn what_was_cleared_is_gone(cache: Cache) {

@@ -43,6 +43,13 @@ pub async fn claim(
     Ok(written == 1)
 }
 
+/// Whether the event was handled before: for a consumer whose effect is elsewhere, such as a call to
+/// somebody, and who claims the event only when that has come about.
+pub async fn knows(database: &Database, consumer: &str, event_id: Uuid) -> Result<bool, DbErr> {
+    let key = (consumer.to_owned(), event_id);
+    Ok(Entity::find_by_id(key).one(database.read()).await?.is_some())
+}
+
 /// Forgets events handled before `until`; later than any retry can bring one back.
 pub async fn prune(database: &Database, until: Time) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::HandledAt.lt(until)).exec(database.read()).await?;

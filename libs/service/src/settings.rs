@@ -105,6 +105,9 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
+/// The largest of the limits that count things.
+const MANY: u64 = 1_000_000_000;
+
 /// Settings, parsed.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "documented once, in the table of settings")]
@@ -142,6 +145,10 @@ pub struct Settings {
     pub access_request_overdue_days: i64,
     pub access_request_expiry_days: i64,
     pub invitation_reminder: kernel::Duration,
+    pub invitations_per_inviter_hour: u64,
+    pub invitations_per_organisation_day: u64,
+    pub mails_per_recipient_day: u64,
+    pub callback_private_networks: bool,
 }
 
 impl Settings {
@@ -193,6 +200,18 @@ impl Settings {
                 "invitation_reminder",
                 parse_span,
                 kernel::Duration::hours(24),
+            ),
+            invitations_per_inviter_hour: reader.number("invitations_per_inviter_hour", 1, MANY),
+            invitations_per_organisation_day: reader.number(
+                "invitations_per_organisation_day",
+                1,
+                MANY,
+            ),
+            mails_per_recipient_day: reader.number("mails_per_recipient_day", 1, MANY),
+            callback_private_networks: reader.read(
+                "callback_private_networks",
+                bool::from_str,
+                false,
             ),
         };
         if settings.access_request_overdue_days >= settings.access_request_expiry_days {

@@ -1,3 +1,4 @@
 //! What the service hears from others: one event a file.
 
+pub(crate) mod invitation_settled;
 pub(crate) mod platform_owner_created;

@@ -30,6 +30,7 @@ mod entity;
 mod error;
 mod grpc;
 mod invitations;
+mod limits;
 mod memberships;
 mod migration;
 mod organisations;
@@ -37,6 +38,7 @@ mod permissions;
 mod settlement;
 #[cfg(test)]
 mod testing;
+mod webhooks;
 
 use std::sync::{
     Arc,
@@ -53,6 +55,8 @@ use crate::{
     call::Call,
     domain::{access_request::Patience, rights::Rights},
     entity::membership,
+    limits::Limits,
+    webhooks::Webhooks,
 };
 
 const NAME: &str = "organisation";
@@ -75,6 +79,7 @@ struct Organisations {
     patience: Patience,
     /// How long before its end an invitation is reminded of; zero for never.
     reminder: Duration,
+    limits: Limits,
 }
 
 impl Organisations {
@@ -94,6 +99,7 @@ impl Organisations {
                 expiry: Duration::days(infra.settings.access_request_expiry_days),
             },
             reminder: infra.settings.invitation_reminder,
+            limits: Limits::of(&infra.settings),
         })
     }
 
@@ -129,7 +135,13 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     }
     let organisations = Organisations::new(infra, database.clone())?;
     let mut module = Module::new(NAME);
-    module.consumers = vec![consumers::platform_owner_created::consumer(organisations.clone())];
+    module.consumers = vec![
+        consumers::platform_owner_created::consumer(organisations.clone()),
+        consumers::invitation_settled::consumer(
+            organisations.clone(),
+            Webhooks::new(&infra.settings)?,
+        ),
+    ];
     module.chores = vec![forget_requests(database.clone(), infra.clock.clone())];
     module.timers = vec![
         audit::seal::timer(organisations.clone()),

@@ -79,4 +79,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("access_request_overdue_days", "2 to 60, less than access_request_expiry_days", "5", &[Organisation], "After how many days an undecided access request is overdue"),
     plain("access_request_expiry_days", "1 to 365", "90", &[Organisation], "After how many days an undecided access request expires"),
     plain("invitation_reminder", "0, or a span such as 90m, 24h or 3d, at most 30d", "24h", &[Organisation], "How long before its end an invitation that lives twice as long is reminded of; 0 for never"),
+    plain("invitations_per_inviter_hour", "1 to 1000000000", "20000", &[Organisation], "Invitations and reissues by one inviter within an hour"),
+    plain("invitations_per_organisation_day", "1 to 1000000000", "50000", &[Organisation], "Invitations and reissues of one organisation within a day"),
+    plain("mails_per_recipient_day", "1 to 1000000000", "20", &[Organisation], "Invitations and reissues to one address within a day, by whomever"),
+    plain("callback_private_networks", "true or false", "false", &[Organisation], "Whether callbacks may go to private and local addresses"),
 ];

@@ -1,6 +1,7 @@
 use api::organisation::v1 as proto;
-use kernel::Uuid;
+use kernel::{SealKey, Sealed, Uuid};
 use sea_orm::{ConnectionTrait, JoinType, QuerySelect as _, entity::prelude::*};
+use url::Url;
 
 use super::{ancestor, organisation::etag};
 
@@ -34,6 +35,18 @@ impl Model {
     /// Where an invitation leads its person.
     pub(crate) fn redirect_url(&self) -> Option<&str> {
         self.redirect_urls.lines().next()
+    }
+
+    /// The key that signs its callbacks now; `key` is the service's for callbacks.
+    pub(crate) fn callback_key(&self, key: &SealKey) -> [u8; 32] {
+        key.secret(Sealed { id: self.id, generation: self.secret_generation })
+    }
+
+    /// Whether it has registered a URL's host: a host without a port stands for all its ports.
+    pub(crate) fn takes_callbacks_at(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        let port = url.port().map(|port| format!("{host}:{port}"));
+        self.callback_hosts.lines().any(|it| it == host || port.as_deref() == Some(it))
     }
 
     /// As callers see it.

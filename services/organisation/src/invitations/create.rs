@@ -55,6 +55,7 @@ pub(crate) async fn create(
         return Err(Error::Invalid(fields));
     };
     rights.require_to_grant(&roles, call.giver())?;
+    service.count_invitation(call, organisation, email.as_str()).await?;
     let name = name.map(String::from).unwrap_or_default();
     let invitee = account_of(service, &email, &name).await?;
 

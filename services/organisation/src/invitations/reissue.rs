@@ -33,6 +33,8 @@ pub(crate) async fn reissue(
         return Err(Error::Invalid(fields));
     };
 
+    count(service, call, id).await?;
+
     let change = service.begin(call).await?;
     let now = change.now;
     let seen = invitation::seen_by(&*change, id, call.subject, now).await?;
@@ -82,6 +84,17 @@ pub(crate) async fn reissue(
     let record = Record::of("invitation", found.id, found.organisation_id).invitation(found.id);
     change.record(record.detail(format!("issue={}", found.issue))).await?;
     change.commit(ReissueInvitationResponse { invitation: Some(found.seen_at(now)) }).await
+}
+
+/// The counters are a call over the network: it comes before the transaction, and so looks on its own
+/// whether the caller may reissue at all.
+async fn count(service: &Organisations, call: &Call, id: Uuid) -> Result<(), Error> {
+    let (database, now) = (service.database.read(), service.clock.now());
+    let seen = invitation::seen_by(database, id, call.subject, now).await?;
+    let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
+    call.note(found.organisation_id);
+    rights.require(Permission::InvitationsReissue)?;
+    service.count_invitation(call, found.organisation_id, &found.email).await
 }
 
 async fn pending_instead(
