@@ -10,9 +10,17 @@ mod offer;
 mod reissue;
 mod update;
 
+use std::borrow::Cow;
+
 use api::organisation::v1::InvitationState;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr,
+        schema::{AnyOfBuilder, Schema},
+    },
+};
 
 use crate::{
     answer::Answer,
@@ -109,12 +117,32 @@ impl View {
 }
 
 /// An invitation, as much of it as was asked for.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
-#[schema(as = InvitationView)]
 enum Viewed {
     Basic(Invitation),
     Full(Box<full::FullInvitation>),
+}
+
+/// Not `oneOf`, as a derived schema would have it: all of an invitation is a basic one as well.
+impl PartialSchema for Viewed {
+    fn schema() -> RefOr<Schema> {
+        let views = [Invitation::name(), full::FullInvitation::name()];
+        let views = views.into_iter().map(Ref::from_schema_name);
+        views.fold(AnyOfBuilder::new(), |choice, view| choice.item(view)).into()
+    }
+}
+
+impl ToSchema for Viewed {
+    fn name() -> Cow<'static, str> {
+        "InvitationView".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Invitation::name().into_owned(), Invitation::schema()));
+        schemas.push((full::FullInvitation::name().into_owned(), full::FullInvitation::schema()));
+        full::FullInvitation::schemas(schemas);
+    }
 }
 
 /// The answer of every endpoint that ends with one invitation.

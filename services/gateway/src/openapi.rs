@@ -121,7 +121,7 @@ pub(crate) fn serve(routes: Routes) -> Router {
         path: "/api/openapi.json",
         method: HttpMethod::Get,
         tag: "about",
-        operation: Operation::new("Read this document", 200).for_everybody(),
+        operation: Operation::new("Read this document", 200).for_everybody().answers_object(),
     });
     let document = document::written(operations);
     let answer = async move || ([(CONTENT_TYPE, "application/json")], document.clone());

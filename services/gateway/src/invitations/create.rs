@@ -1,5 +1,6 @@
 use api::organisation::v1::CreateInvitationRequest;
 use axum::extract::State;
+use serde_json::json;
 
 use super::{View, Viewed, offer};
 use crate::{
@@ -69,6 +70,11 @@ pub(super) fn about() -> Operation {
             Field::number("expires_in", "Seconds that the link works: one hour to 90 days."),
         ])
         .body(offer::fields())
+        .body_example(json!({
+            "organisation_id": "2e8ccd2b-f83f-4fe8-b845-c54ab7808715",
+            "email": "invitee@example.com",
+            "role": "user"
+        }))
         .answers::<Viewed>()
         .tagged()
         .refuses(403, &["PERMISSION_MISSING", "GRANT_CEILING_EXCEEDED", "ROLE_NOT_INVITABLE"])

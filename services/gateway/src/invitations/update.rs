@@ -4,6 +4,7 @@ use api::organisation::v1::{
 };
 use axum::extract::State;
 use prost_types::FieldMask;
+use serde_json::json;
 use service::Auth;
 
 use super::{View, Viewed, offer, shown};
@@ -139,6 +140,7 @@ pub(super) fn about() -> Operation {
             Field::text("etag", "The version that the change is meant for, as `If-Match`."),
         ])
         .body(offer::fields())
+        .body_example(json!({"status": "accepted"}))
         .answers::<Viewed>()
         .tagged()
         .refuses(403, &["PERMISSION_MISSING", "INVITEE_REQUIRED", "GRANT_CEILING_EXCEEDED"])

@@ -3,6 +3,7 @@ use api::organisation::v1::{
 };
 use axum::extract::State;
 use prost_types::FieldMask;
+use serde_json::json;
 use service::Auth;
 
 use super::{Member, named, shown};
@@ -90,6 +91,7 @@ pub(super) fn about() -> Operation {
             Field::text("etag", "The version that the change is meant for, as `If-Match`."),
             Field::one_of("status", &STATUSES, "Suspends or resumes; without other members."),
         ])
+        .body_example(json!({"roles": ["approver", "user"], "expires_at": null}))
         .answers::<Member>()
         .tagged()
         .refuses(403, &["PERMISSION_MISSING", "GRANT_CEILING_EXCEEDED"])

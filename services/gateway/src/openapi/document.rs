@@ -1,4 +1,5 @@
 use axum::body::Bytes;
+use serde_json::Value;
 use utoipa::{
     PartialSchema as _, ToSchema as _,
     openapi::{
@@ -45,6 +46,24 @@ pub(super) fn written(operations: Vec<Described>) -> Bytes {
     let document =
         OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     let mut document = serde_json::to_value(document).unwrap_or_default();
+    name_what_is_there(&mut document);
     example::complete(&mut document);
     document.to_string().into()
+}
+
+/// What may be `null` is there all the same: nothing that is answered is left out for being empty.
+fn name_what_is_there(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for schema in schemas.into_iter().flat_map(serde_json::Map::values_mut) {
+        let Some(properties) = schema["properties"].as_object() else { continue };
+        let nullable: Vec<_> = properties
+            .iter()
+            .filter(|(_, of)| of.to_string().contains("\"null\""))
+            .map(|(name, _)| Value::from(name.clone()))
+            .collect();
+        match &mut schema["required"] {
+            Value::Array(required) => required.extend(nullable),
+            none => *none = Value::Array(nullable),
+        }
+    }
 }

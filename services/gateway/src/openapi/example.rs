@@ -42,7 +42,7 @@ fn example(name: &str, schema: &Value, schemas: &Value) -> Value {
     if let Some(words) = schema["enum"].as_array() {
         return words.first().cloned().unwrap_or_default();
     }
-    if let Some(choices) = schema["oneOf"].as_array() {
+    if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
         // Nothing, or something: something tells more.
         let something = choices.iter().find(|choice| choice["type"] != "null");
         return something.map(|choice| example(name, choice, schemas)).unwrap_or_default();

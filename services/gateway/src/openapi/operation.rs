@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use kernel::Violation;
+use serde_json::Value;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -22,6 +24,7 @@ pub(crate) struct Operation {
     status: u16,
     query: Vec<Field>,
     body: Vec<Field>,
+    body_example: Option<Value>,
     answer: Option<Answered>,
     refusals: BTreeMap<u16, Vec<&'static str>>,
     needs_token: bool,
@@ -45,6 +48,7 @@ impl Operation {
             status,
             query: Vec::new(),
             body: Vec::new(),
+            body_example: None,
             answer: None,
             refusals: BTreeMap::new(),
             needs_token: true,
@@ -69,6 +73,12 @@ impl Operation {
     /// Members of the body.
     pub fn body(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
         self.body.extend(fields);
+        self
+    }
+
+    /// A body that works, where not all members go together.
+    pub fn body_example(mut self, example: Value) -> Self {
+        self.body_example = Some(example);
         self
     }
 
@@ -97,6 +107,14 @@ impl Operation {
     pub fn answers_as<T: ToSchema>(mut self, content_type: &'static str) -> Self {
         let schema = Ref::from_schema_name(T::name()).into();
         self.answer = Some(Answered { content_type, schema, components: components::<T>() });
+        self
+    }
+
+    /// An object that is described elsewhere.
+    pub fn answers_object(mut self) -> Self {
+        let schema = ObjectBuilder::new().schema_type(Type::Object).into();
+        let content_type = "application/json";
+        self.answer = Some(Answered { content_type, schema, components: Vec::new() });
         self
     }
 
@@ -151,7 +169,8 @@ impl Operation {
         }
         if !self.body.is_empty() {
             let is_needed = self.body.iter().any(|field| field.is_required);
-            let content = Content::new(Some(field::object(&self.body)));
+            let mut content = Content::new(Some(field::object(&self.body)));
+            content.example = self.body_example.take();
             let body = RequestBodyBuilder::new()
                 .content("application/json", content)
                 .required(Some(if is_needed { Required::True } else { Required::False }));
@@ -242,8 +261,13 @@ fn header(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
 fn refusal(status: u16, reasons: &[&'static str]) -> ResponseBuilder {
     let code = StatusCode::from_u16(status).unwrap_or_default();
     let first = reasons.first().copied().unwrap_or_default();
-    let detail = "What happened, as a sentence for people.";
-    problem(&reasons.join(", "), Problem::new(code, first, detail))
+    let example = if first == "INVALID_ARGUMENT" {
+        let (field, description) = ("organisation_id".to_owned(), "expected a UUID".to_owned());
+        Problem::invalid(vec![Violation { field, description }])
+    } else {
+        Problem::new(code, first, "What happened, as a sentence for people.")
+    };
+    problem(&reasons.join(", "), example)
 }
 
 fn problem(reasons: &str, example: Problem) -> ResponseBuilder {

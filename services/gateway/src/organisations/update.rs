@@ -4,6 +4,7 @@ use api::organisation::v1::{
 };
 use axum::extract::State;
 use prost_types::FieldMask;
+use serde_json::json;
 use service::Auth;
 
 use super::{Organisation, policy, shown};
@@ -83,6 +84,7 @@ pub(super) fn about() -> Operation {
             Field::text("etag", "The version that the change is meant for, as `If-Match`."),
             Field::flag("archived", "Archives or restores; without other members."),
         ])
+        .body_example(json!({"display_name": "ABC Holdings", "etag": "3"}))
         .answers::<Organisation>()
         .tagged()
         .refuses(403, &["PERMISSION_MISSING"])
