@@ -1,5 +1,7 @@
 //! The RPCs, each delegating to a use case: a file a service, a few lines an RPC.
 
+mod access_requests;
+mod applications;
 mod audit;
 mod invitations;
 mod memberships;
@@ -9,7 +11,9 @@ mod permissions;
 use std::{future::Future, time::Duration};
 
 use api::organisation::v1::{
-    audit_service_server::AuditServiceServer, invitation_service_server::InvitationServiceServer,
+    access_request_service_server::AccessRequestServiceServer,
+    application_service_server::ApplicationServiceServer, audit_service_server::AuditServiceServer,
+    invitation_service_server::InvitationServiceServer,
     membership_service_server::MembershipServiceServer,
     organisation_service_server::OrganisationServiceServer,
     permission_service_server::PermissionServiceServer,
@@ -25,11 +29,15 @@ pub(crate) fn routes(service: Organisations, limit: usize) -> Routes {
     let organisations = OrganisationServiceServer::new(service.clone());
     let memberships = MembershipServiceServer::new(service.clone());
     let invitations = InvitationServiceServer::new(service.clone());
+    let access_requests = AccessRequestServiceServer::new(service.clone());
+    let applications = ApplicationServiceServer::new(service.clone());
     let permissions = PermissionServiceServer::new(service.clone());
     let audit = AuditServiceServer::new(service);
     Routes::new(organisations.max_decoding_message_size(limit))
         .add_service(memberships.max_decoding_message_size(limit))
         .add_service(invitations.max_decoding_message_size(limit))
+        .add_service(access_requests.max_decoding_message_size(limit))
+        .add_service(applications.max_decoding_message_size(limit))
         .add_service(permissions.max_decoding_message_size(limit))
         .add_service(audit.max_decoding_message_size(limit))
 }

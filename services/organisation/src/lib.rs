@@ -20,6 +20,8 @@
 
 #![allow(dead_code, reason = "rooms that the next slices move into")]
 
+mod access_requests;
+mod applications;
 mod audit;
 pub mod audit_chain;
 mod call;
@@ -144,6 +146,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     ];
     module.chores = vec![forget_requests(database.clone(), infra.clock.clone())];
     module.timers = vec![
+        access_requests::keep_time::timer(organisations.clone()),
         audit::seal::timer(organisations.clone()),
         invitations::expire::timer(organisations.clone()),
         invitations::remind::timer(organisations.clone()),

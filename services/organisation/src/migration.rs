@@ -12,6 +12,7 @@ mod m0007_invitations_in_full;
 mod m0008_access_requests;
 mod m0009_audit;
 mod m0010_audit_lists;
+mod m0011_application_references;
 
 pub(crate) struct Migrator;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_access_requests::AccessRequests),
             Box::new(m0009_audit::Audit),
             Box::new(m0010_audit_lists::AuditLists),
+            Box::new(m0011_application_references::ApplicationReferences),
         ]
     }
 }

@@ -1,9 +1,10 @@
 mod deciders;
 
 use api::organisation::v1::{self as proto, AccessRequestChanged, AccessRequestMailDue};
-use kernel::{Time, Uuid};
+use kernel::{Malformed, Time, Uuid};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, IntoActiveModel as _, QuerySelect as _, QueryTrait as _,
+    Condition, ConnectionTrait, DatabaseTransaction, IntoActiveModel as _, QuerySelect as _,
+    QueryTrait as _,
     entity::prelude::*,
     sea_query::{Expr, OnConflict},
 };
@@ -13,10 +14,11 @@ use crate::{
     change::{Change, Record},
     domain::{
         access_request::{Reason, Target, Times},
+        permission::Permission,
         role::Roles,
     },
 };
-pub(crate) use deciders::deciders;
+pub(crate) use deciders::{barred, deciders};
 
 /// Somebody asks for a role or for an application.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -151,6 +153,39 @@ impl Model {
             decided_at: self.decided_at.map(api::timestamp),
         }
     }
+}
+
+/// The rows that are in a state at a moment, or all: one whose time is over need not say so yet.
+pub(crate) fn in_state(number: i32, now: Time) -> Result<Condition, Malformed> {
+    use proto::AccessRequestState as Seen;
+    let is = |state: State| Condition::all().add(Column::State.eq(state));
+    let wanted = Seen::try_from(number).map_err(|_| Malformed("a state of an access request"))?;
+    Ok(match wanted {
+        Seen::Unspecified => Condition::all(),
+        Seen::Pending => is(State::Pending).add(Column::ExpiresAt.gt(now)),
+        Seen::Approved => is(State::Approved),
+        Seen::Rejected => is(State::Rejected),
+        Seen::Withdrawn => is(State::Withdrawn),
+        Seen::Expired => Condition::any()
+            .add(is(State::Expired))
+            .add(is(State::Pending).add(Column::ExpiresAt.lte(now))),
+    })
+}
+
+/// A request as a subject finds it: their own, or one at an organisation where they hold
+/// `requests.read`.
+pub(crate) async fn seen_by(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    subject: Uuid,
+    now: Time,
+) -> Result<Option<Model>, DbErr> {
+    let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
+    if found.requester_id == subject {
+        return Ok(Some(found));
+    }
+    let rights = membership::rights(connection, subject, found.organisation_id, now).await?;
+    Ok(rights.allow(Permission::RequestsRead).then_some(found))
 }
 
 /// What somebody asks for.

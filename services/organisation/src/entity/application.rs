@@ -1,9 +1,14 @@
 use api::organisation::v1 as proto;
-use kernel::{SealKey, Sealed, Uuid};
-use sea_orm::{ConnectionTrait, JoinType, QuerySelect as _, entity::prelude::*};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kernel::{SealKey, Sealed, Time, Uuid};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, JoinType, QuerySelect as _, entity::prelude::*,
+    sea_query::LockType,
+};
 use url::Url;
 
-use super::{ancestor, organisation::etag};
+use super::{ancestor, membership, organisation::etag, reach};
+use crate::domain::{permission::Permission, rights::Rights};
 
 /// A service instance run by an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -49,6 +54,11 @@ impl Model {
         self.callback_hosts.lines().any(|it| it == host || port.as_deref() == Some(it))
     }
 
+    /// The same as its callers get it: as Standard Webhooks writes secrets.
+    pub(crate) fn callback_secret(&self, key: &SealKey) -> String {
+        format!("whsec_{}", STANDARD.encode(self.callback_key(key)))
+    }
+
     /// As callers see it.
     pub(crate) fn seen(self, default_role: String) -> proto::Application {
         proto::Application {
@@ -83,4 +93,32 @@ pub(crate) async fn find_usable(
     organisation: Uuid,
 ) -> Result<Option<Model>, DbErr> {
     usable_at(organisation).filter(Column::Id.eq(id)).one(connection).await
+}
+
+/// An application as a subject finds it who may read its organisation, or one below, with their
+/// rights at its organisation: there they may not even see it.
+pub(crate) async fn seen_by(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    subject: Uuid,
+    now: Time,
+) -> Result<Option<(Model, Rights)>, DbErr> {
+    let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
+    let organisation = found.organisation_id;
+    let rights = membership::rights(connection, subject, organisation, now).await?;
+    let read = Permission::OrganisationsRead;
+    let sees = rights.allow(read)
+        || !rights.archived && reach::into(connection, subject, read, organisation, now).await?;
+    Ok(sees.then_some((found, rights)))
+}
+
+/// Holds an application until the end of the transaction: it is not removed meanwhile. `false` if it
+/// is gone.
+pub(crate) async fn hold(tx: &DatabaseTransaction, id: Uuid) -> Result<bool, DbErr> {
+    Ok(Entity::find_by_id(id).lock(LockType::KeyShare).one(tx).await?.is_some())
+}
+
+/// The same, alone: whoever holds it comes before.
+pub(crate) async fn hold_alone(tx: &DatabaseTransaction, id: Uuid) -> Result<bool, DbErr> {
+    Ok(Entity::find_by_id(id).lock(LockType::Update).one(tx).await?.is_some())
 }

@@ -1,8 +1,10 @@
+use api::organisation::v1 as proto;
 use kernel::{Time, Uuid};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, QuerySelect as _, entity::prelude::*, sea_query::OnConflict,
 };
 
+use super::person;
 use crate::domain::role::Roles;
 
 /// A role that a member of an organisation holds in an application.
@@ -37,6 +39,26 @@ impl Related<super::role::Entity> for Entity {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// One member's access, as callers see it.
+pub(crate) fn seen(
+    (subject, organisation, application): (Uuid, Uuid, Uuid),
+    person: Option<person::Model>,
+    roles: Vec<String>,
+    since: Time,
+) -> proto::ApplicationAccess {
+    let (email, display_name) =
+        person.map(|person| (person.email, person.display_name)).unwrap_or_default();
+    proto::ApplicationAccess {
+        application_id: application.to_string(),
+        organisation_id: organisation.to_string(),
+        user_id: subject.to_string(),
+        email,
+        display_name,
+        roles,
+        created_at: Some(api::timestamp(since)),
+    }
+}
 
 /// The rows of one member's access to one application.
 pub(crate) fn of(subject: Uuid, organisation: Uuid, application: Uuid) -> Select<Entity> {
@@ -74,4 +96,37 @@ pub(crate) async fn exists(
     application: Uuid,
 ) -> Result<bool, DbErr> {
     Ok(of(subject, organisation, application).limit(1).one(connection).await?.is_some())
+}
+
+/// Gives a member exactly these roles in the place of those before; answers since when they have
+/// access. The membership must be held: two that set at once would mix.
+pub(crate) async fn set(
+    tx: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+    application: Uuid,
+    roles: &Roles,
+    now: Time,
+) -> Result<Time, DbErr> {
+    let before = of(subject, organisation, application).all(tx).await?;
+    let since = before.iter().map(|row| row.created_at).min().unwrap_or(now);
+    withdraw(tx, subject, organisation, application).await?;
+    grant(tx, subject, organisation, application, roles, since).await?;
+    Ok(since)
+}
+
+/// Takes a member's access away; `false` if there was none.
+pub(crate) async fn withdraw(
+    tx: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+    application: Uuid,
+) -> Result<bool, DbErr> {
+    let withdrawn = Entity::delete_many()
+        .filter(Column::SubjectId.eq(subject))
+        .filter(Column::OrganisationId.eq(organisation))
+        .filter(Column::ApplicationId.eq(application))
+        .exec(tx)
+        .await?;
+    Ok(withdrawn.rows_affected > 0)
 }

@@ -318,3 +318,14 @@ pub(crate) async fn platform_has_owner(
 ) -> Result<bool, DbErr> {
     has_lasting_owner(connection, PLATFORM, now).await
 }
+
+/// Holds a membership until the end of the transaction, against those who do the same and against
+/// its end. `false` if there is none.
+pub(crate) async fn hold(
+    tx: &DatabaseTransaction,
+    subject: Uuid,
+    organisation: Uuid,
+) -> Result<bool, DbErr> {
+    let found = Entity::find_by_id((subject, organisation)).lock(LockType::NoKeyUpdate);
+    Ok(found.one(tx).await?.is_some())
+}

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use kernel::{Uuid, fold};
 use sea_orm::{
     ActiveValue::Set,
@@ -24,6 +26,15 @@ pub(crate) struct Model {
 pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Some people, by their identifiers.
+pub(crate) async fn of(
+    connection: &impl ConnectionTrait,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Model>, DbErr> {
+    let rows = Entity::find().filter(Column::UserId.is_in(ids.iter().copied())).all(connection);
+    Ok(rows.await?.into_iter().map(|row| (row.user_id, row)).collect())
+}
 
 /// Takes over what a person's token says of them: nothing for a service account.
 pub(crate) async fn remember_caller(

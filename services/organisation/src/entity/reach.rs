@@ -55,3 +55,12 @@ fn given(subject: Uuid, permission: Permission, now: Time) -> Select<membership_
         .filter(role::allowing(permission))
         .filter(organisation::Column::ArchivedBy.is_null())
 }
+
+/// The organisations that are not archived.
+pub(crate) fn open_organisations() -> SelectStatement {
+    organisation::Entity::find()
+        .select_only()
+        .column(organisation::Column::Id)
+        .filter(organisation::Column::ArchivedBy.is_null())
+        .into_query()
+}

@@ -130,6 +130,16 @@ pub(crate) async fn find(
     Ok(if known { Ok(rows.iter().map(Model::role).collect()) } else { Err(fields) })
 }
 
+/// Finds one role by its key.
+pub(crate) async fn find_one(
+    connection: &impl ConnectionTrait,
+    among: Select<Entity>,
+    key: &RoleKey,
+) -> Result<Option<Role>, DbErr> {
+    let row = among.filter(Column::FoldedKey.eq(key.folded())).one(connection).await?;
+    Ok(row.map(|row| row.role()))
+}
+
 /// The roles that allow something.
 pub(crate) fn allowing(permission: Permission) -> Condition {
     let built_in = BuiltIn::ALL.into_iter().filter(|role| role.permissions().contains(permission));
