@@ -1,11 +1,14 @@
 //! What can be typed.
 
-use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
+use std::{fmt::Write as _, io::BufWriter, net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use service::{Role, SETTINGS};
 
-use crate::{demo, migrate, serve, up};
+use crate::{
+    client::{self, AuditCommand, InvitationsCommand},
+    demo, migrate, serve, up,
+};
 
 /// Usher: someone entitled to do so invites a person into an organisation; exactly one mail goes
 /// out; the person enrols and is a member with exactly the rights offered.
@@ -61,6 +64,20 @@ enum Command {
         #[arg(long, env = "USHER_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Read the history of what was done and refused, and verify that it is whole.
+    Audit {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Invite people, one or many from a file, and look after their invitations.
+    Invitations {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: InvitationsCommand,
+    },
 }
 
 /// A service that can run by itself.
@@ -100,6 +117,12 @@ impl Cli {
             Command::Demo => demo::demo().await,
             Command::Serve { service, config } => serve::serve(service.into(), config).await,
             Command::Migrate { config } => migrate::migrate(config).await,
+            Command::Audit { options, command } => {
+                command.run(&options, &mut BufWriter::new(std::io::stdout())).await
+            }
+            Command::Invitations { options, command } => {
+                command.run(&options, &mut std::io::stdout()).await
+            }
         }
     }
 }
@@ -164,6 +187,49 @@ mod tests {
             let raw = service::RawSettings::load(Some(&file)).unwrap();
             let settings = service::Settings::parse(&raw, (*service).into());
             assert!(settings.is_ok(), "{service:?}: {}", settings.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn client_verbs_take_their_options_before_and_after() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let head = format!("7:{}", "0".repeat(64));
+        for right in [
+            "audit list",
+            "audit --output json list --refused --limit 7 --email ada@example.com",
+            "audit list --since 2026-01-31T12:00:00Z --until 2026-02-01T00:00:00+01:00",
+            &format!(
+                "audit list --organisation {id} --actor {id} --action invitations. --account portal"
+            ),
+            "audit export --server http://organisation:50052 --identity http://identity:50051",
+            &format!("audit verify --file history.jsonl --head {head} --output json"),
+            &format!(
+                "invitations import people.csv --organisation {id} --dry-run --results out.csv"
+            ),
+            &format!(
+                "invitations create ada@example.com --organisation {id} --role user --role teacher"
+            ),
+            &format!("invitations list --organisation {id} --state pending --recursive"),
+            &format!("invitations revoke {id}"),
+            &format!("invitations reissue {id} --output table"),
+        ] {
+            let words = format!("usher {right}");
+            let parsed = Cli::try_parse_from(words.split(' '));
+            assert!(parsed.is_ok(), "{right}: {}", parsed.err().unwrap());
+        }
+        for wrong in [
+            "audit",
+            "audit list --limit 0",
+            "audit list --since yesterday",
+            "audit list --email ada@example.com --account portal",
+            "audit verify --head 7:abc",
+            "audit list --output yaml",
+            "invitations import people.csv",
+            "invitations list --organisation x --state lost",
+        ] {
+            let words = format!("usher {wrong}");
+            let refused = Cli::try_parse_from(words.split(' ')).err();
+            assert_eq!(refused.map(|refused| refused.exit_code()), Some(2), "{wrong}");
         }
     }
 

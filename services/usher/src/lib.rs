@@ -2,6 +2,7 @@
 
 pub mod all_in_one;
 pub mod cli;
+pub mod client;
 pub mod demo;
 pub mod migrate;
 pub mod serve;

@@ -1,7 +1,7 @@
-use std::{process::ExitCode, time::Duration};
+use std::{io::ErrorKind, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
-use usher::cli::Cli;
+use usher::{cli::Cli, client::UsageError};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -17,9 +17,16 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("usher: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whoever read what is printed has enough, such as `head`.
+fn nobody_reads(error: &anyhow::Error) -> bool {
+    let closed = |error: &std::io::Error| error.kind() == ErrorKind::BrokenPipe;
+    error.downcast_ref().is_some_and(closed)
 }
