@@ -107,6 +107,79 @@ async fn a_mail_in_flight_at_sigterm_is_sent_and_recorded_once() {
     assert_eq!(sink.mails().len(), 1);
 }
 
+/// Runs a client verb to its end: its exit code, what it printed and what it said beside that.
+async fn run(
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> (Option<i32>, String, String) {
+    let mut process = Process::start(folder, "verb", arguments, environment);
+    let status = process.exit().await;
+    (status.code(), process.stdout(), process.stderr())
+}
+
+/// An operator verifies the history, notes its head down, and verifies again later.
+#[tokio::test]
+async fn the_history_is_verified_from_the_command_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (process, url) = up(folder.path(), "up").await;
+    let printed = process.stdout();
+    let (email, password) = (word_after(&printed, "Sign in as"), word_after(&printed, "Password"));
+    let identity = format!("http://{}", word_after(&printed, "gRPC"));
+    let organisation = format!("http://{}", word_after(&printed, " identity,"));
+    let owner = Client::anonymous(&url).sign_in(&email, &password).await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+
+    let places =
+        [("USHER_IDENTITY_URL", identity.as_str()), ("USHER_ORGANISATION_URL", &organisation)];
+    let signed_in = [&places[..], &[("USHER_PASSWORD", password.as_str())]].concat();
+    let usher = async |verb: &str| {
+        let arguments: Vec<_> = verb.split(' ').chain(["--email", &email]).collect();
+        run(folder.path(), &arguments, &signed_in).await
+    };
+    eventually("both records have their places", async || {
+        let (code, listed, told) = usher("audit list --output json").await;
+        assert_eq!(code, Some(0), "{told}");
+        let records: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+        let records = records.as_array().expect("records").clone();
+        let sealed = records.iter().all(|record| record["sequence"].as_i64() > Some(0));
+        (sealed && records.len() == 2).then_some(())
+    })
+    .await;
+    let (_, table, _) = usher(&format!("audit list --organisation {root}")).await;
+    assert!(table.contains("invitations.create") && table.contains(&root), "{table}");
+
+    let (code, told, beside) = usher("audit verify").await;
+    assert_eq!((code, beside.as_str()), (Some(0), ""), "{told}");
+    assert!(told.contains("The chain holds: 2 records."), "{told}");
+    let head = word_after(&told, "noted down:");
+    assert_eq!(usher(&format!("audit verify --head {head}")).await.0, Some(0));
+    let other = format!("9:{}", head.split_once(':').expect("a hash").1);
+    let (code, _, told) = usher(&format!("audit verify --head {other}")).await;
+    assert_eq!(code, Some(1));
+    assert!(told.contains("record 3 is missing"), "{told}");
+
+    // The export can be verified where nobody can sign in.
+    let (code, exported, _) = usher("audit export").await;
+    assert_eq!((code, exported.lines().count()), (Some(0), 2));
+    let forged = exported.replacen("invitations.create", "invitations.revoke", 1);
+    for (text, expected) in [(exported, Some(0)), (forged, Some(1))] {
+        std::fs::write(folder.path().join("history.jsonl"), text).expect("a file");
+        let verify = ["audit", "verify", "--file", "history.jsonl", "--head", &head];
+        assert_eq!(run(folder.path(), &verify, &[]).await.0, expected);
+    }
+
+    // What is refused is told with its reason; what makes no sense ends with 2.
+    let wrong = [&places[..], &[("USHER_PASSWORD", "not the password at all")]].concat();
+    let verify = ["audit", "verify", "--email", email.as_str()];
+    let (code, _, told) = run(folder.path(), &verify, &wrong).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("usher: ") && told.contains("_"), "{told}");
+    let (code, _, told) = run(folder.path(), &["audit", "verify"], &places).await;
+    assert_eq!(code, Some(2), "{told}");
+}
+
 #[tokio::test]
 async fn demo_tells_the_story_and_exits_well() {
     let folder = tempfile::tempdir().expect("a folder");
