@@ -27,6 +27,7 @@ const PUBLIC: &[&str] = &[
 const ANYBODY: &[&str] = &[
     "usher.identity.v1.SessionService/RevokeCurrentSession",
     "usher.identity.v1.UserService/GetCurrentUser",
+    "usher.organisation.v1.AccessRequestService/ListOwnAccessRequests",
     "usher.organisation.v1.OrganisationService/ListOrganisations",
     "usher.organisation.v1.PermissionService/CheckPermission",
 ];
@@ -159,6 +160,7 @@ fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: 
         "name" => "another",
         "template" => "invitation-new-user",
         "locale" => "en",
+        "role" | "default_role" => "user",
         "permission" => "organisations.read",
         "action" => "invitations.create",
         "order_by" => "created_at",
