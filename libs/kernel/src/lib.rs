@@ -11,7 +11,7 @@ pub use clock::{Clock, ManualClock, Time};
 pub use email::EmailAddress;
 pub use fields::{Fields, Malformed, Violation};
 pub use link::{SealKey, Sealed};
-pub use name::DisplayName;
+pub use name::{DisplayName, misleads};
 pub use search::{fold, words};
 pub use uuid::Uuid;
 

@@ -46,7 +46,9 @@ impl fmt::Display for DisplayName {
     }
 }
 
-fn misleads(c: char) -> bool {
+/// Whether a character can make a page or a mail say something else than it seems to: a control
+/// character, a mark that changes the direction of what follows, or a break of lines by another name.
+pub fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
