@@ -141,7 +141,7 @@ pub struct Settings {
     pub body_bytes: usize,
     pub relay_window: u64,
     pub organisation_depth: u32,
-    pub invitation_hours: i64,
+    pub invitation_life: kernel::Duration,
     pub access_request_overdue_days: i64,
     pub access_request_expiry_days: i64,
     pub invitation_reminder: kernel::Duration,
@@ -193,12 +193,16 @@ impl Settings {
             body_bytes: reader.number("body_bytes", 1_024, 16_777_216),
             relay_window: reader.number("relay_window", 1, 5_000),
             organisation_depth: reader.number("organisation_depth", 1, 8),
-            invitation_hours: reader.number("invitation_hours", 1, 720),
+            invitation_life: reader.read(
+                "invitation_life",
+                parse_life,
+                kernel::Duration::hours(48),
+            ),
             access_request_overdue_days: reader.number("access_request_overdue_days", 2, 60),
             access_request_expiry_days: reader.number("access_request_expiry_days", 1, 365),
             invitation_reminder: reader.read(
                 "invitation_reminder",
-                parse_span,
+                parse_reminder,
                 kernel::Duration::hours(24),
             ),
             invitations_per_inviter_hour: reader.number("invitations_per_inviter_hour", 1, MANY),
@@ -303,6 +307,16 @@ mod tests {
         pairs.pop();
         pairs.push(("ENVIRONMENT", "development"));
         assert!(Settings::parse(&raw(&pairs), Role::Mailer).is_ok());
+    }
+
+    #[test]
+    fn the_life_of_a_link_is_hours_or_days() {
+        for (text, hours) in [("1h", 1), ("48h", 48), ("14d", 336), ("90d", 2_160)] {
+            assert_eq!(parse_life(text), Ok(kernel::Duration::hours(hours)), "{text}");
+        }
+        for bad in ["", "0", "h", "48", "0h", "59m", "91d", "2161h", "-1h", "1.5d", "99999999d"] {
+            assert!(parse_life(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

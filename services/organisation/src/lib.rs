@@ -32,11 +32,14 @@ mod entity;
 mod error;
 mod grpc;
 mod invitations;
+mod joining;
 mod limits;
 mod memberships;
 mod migration;
+mod offer;
 mod organisations;
 mod permissions;
+mod prepared;
 mod settlement;
 #[cfg(test)]
 mod testing;
@@ -95,7 +98,7 @@ impl Organisations {
             callback_key: infra.seal_key("callback"),
             public_url: infra.settings.public_url.clone(),
             max_depth: i32::try_from(infra.settings.organisation_depth)?,
-            link_life: Duration::hours(infra.settings.invitation_hours),
+            link_life: infra.settings.invitation_life,
             patience: Patience {
                 overdue: Duration::days(infra.settings.access_request_overdue_days),
                 expiry: Duration::days(infra.settings.access_request_expiry_days),

@@ -36,8 +36,21 @@ pub(super) fn parse_origin(text: &str) -> Result<String, ()> {
     if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
 }
 
-/// A span of time: `90m`, `24h`, `3d`, at most 30 days; or `0`.
-pub(super) fn parse_span(text: &str) -> Result<kernel::Duration, ()> {
+/// How long a link works: one hour to 90 days.
+pub(super) fn parse_life(text: &str) -> Result<kernel::Duration, ()> {
+    let life = parse_span(text)?;
+    let fits = kernel::Duration::hours(1) <= life && life <= kernel::Duration::days(90);
+    if fits { Ok(life) } else { Err(()) }
+}
+
+/// How long before its end something is reminded of: at most 30 days; `0` for never.
+pub(super) fn parse_reminder(text: &str) -> Result<kernel::Duration, ()> {
+    parse_span(text)
+        .and_then(|span| if span <= kernel::Duration::days(30) { Ok(span) } else { Err(()) })
+}
+
+/// A span of time: `90m`, `24h`, `3d`; or `0`.
+fn parse_span(text: &str) -> Result<kernel::Duration, ()> {
     if text == "0" {
         return Ok(kernel::Duration::zero());
     }
@@ -49,8 +62,7 @@ pub(super) fn parse_span(text: &str) -> Result<kernel::Duration, ()> {
         _ => return Err(()),
     };
     let number: u16 = number.parse().map_err(|_| ())?;
-    let span = kernel::Duration::minutes(i64::from(number) * minutes);
-    if span <= kernel::Duration::days(30) { Ok(span) } else { Err(()) }
+    Ok(kernel::Duration::minutes(i64::from(number) * minutes))
 }
 
 /// A peer: TLS between services is the platform's business (a mesh), so plain HTTP alone.

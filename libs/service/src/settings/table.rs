@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("body_bytes", "1024 to 16777216", "65536", &[Gateway], "The largest HTTP body"),
     plain("relay_window", "1 to 5000", "500", STORING, "Events published before their confirmations are awaited"),
     plain("organisation_depth", "1 to 8", "2", &[Organisation], "Tiers of the organisation tree"),
-    plain("invitation_hours", "1 to 720", "48", &[Organisation], "How long an invitation's link lives"),
+    plain("invitation_life", "a span such as 48h or 14d, from 1h to 90d", "48h", &[Organisation], "How long an invitation's link works"),
     plain("access_request_overdue_days", "2 to 60, less than access_request_expiry_days", "5", &[Organisation], "After how many days an undecided access request is overdue"),
     plain("access_request_expiry_days", "1 to 365", "90", &[Organisation], "After how many days an undecided access request expires"),
     plain("invitation_reminder", "0, or a span such as 90m, 24h or 3d, at most 30d", "24h", &[Organisation], "How long before its end an invitation that lives twice as long is reminded of; 0 for never"),

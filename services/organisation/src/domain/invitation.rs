@@ -1,4 +1,4 @@
-use kernel::{Duration, Malformed, Time};
+use kernel::{Duration, Malformed, Time, misleads};
 
 /// Where an invitation stands: `pending → accepted | declined | revoked | expired`;
 /// `expired → pending` by reissue.
@@ -56,6 +56,20 @@ impl From<Locale> for String {
     fn from(locale: Locale) -> Self {
         locale.0
     }
+}
+
+/// How long a link works: one hour to 90 days.
+pub(crate) fn parse_life(life: Duration) -> Result<Duration, Malformed> {
+    let fits = Duration::hours(1) <= life && life <= Duration::days(90);
+    if fits { Ok(life) } else { Err(Malformed("one hour to 90 days")) }
+}
+
+/// What an application knows an invitation by: opaque, at most 200 characters without control
+/// characters.
+pub(crate) fn parse_source_id(text: &str) -> Result<String, Malformed> {
+    let fits = text.chars().count() <= 200 && !text.chars().any(misleads);
+    let expected = Malformed("at most 200 characters without control characters");
+    if fits { Ok(text.to_owned()) } else { Err(expected) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
+mod around;
+
 use api::organisation::v1 as proto;
-use kernel::{Time, Uuid};
+use kernel::{Time, Uuid, fold};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, ExprTrait as _, QueryOrder as _, QuerySelect as _,
+    Condition, ConnectionTrait, DatabaseTransaction, ExprTrait as _, IntoActiveModel as _,
+    QueryOrder as _, QuerySelect as _,
     entity::prelude::*,
-    sea_query::{Expr, LockBehavior, LockType},
+    sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 
 use super::{
@@ -21,6 +24,8 @@ use crate::{
     },
     settlement::settled,
 };
+
+pub(crate) use around::Around;
 
 /// An offer of roles in an organisation to an address.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -161,6 +166,86 @@ pub(crate) async fn seen_by(
     let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
     let rights = membership::rights(connection, subject, found.organisation_id, now).await?;
     Ok(rights.allow(Permission::InvitationsRead).then_some((found, rights)))
+}
+
+/// The same, held until the end of the transaction: nobody changes it meanwhile.
+pub(crate) async fn held_by(
+    tx: &DatabaseTransaction,
+    id: Uuid,
+    subject: Uuid,
+    now: Time,
+) -> Result<Option<(Model, Rights)>, DbErr> {
+    Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(tx).await?;
+    seen_by(tx, id, subject, now).await
+}
+
+/// What an invitation is ordered by: the name of the invitee, or the address.
+pub(crate) fn search_name(display_name: &str, email: &str) -> Vec<u8> {
+    fold(if display_name.is_empty() { email } else { display_name }).into_bytes()
+}
+
+/// Adds a pending invitation, for which there is room by now; or answers which one of the address is pending there.
+pub(crate) async fn insert(
+    tx: &DatabaseTransaction,
+    new: &Model,
+) -> Result<Result<(), Uuid>, DbErr> {
+    let one_pending = OnConflict::new().do_nothing().to_owned();
+    let insert = Entity::insert(new.clone().into_active_model()).on_conflict(one_pending);
+    if insert.exec_without_returning(tx).await? == 1 {
+        return Ok(Ok(()));
+    }
+    Ok(Err(pending(tx, new.organisation_id, &new.email).await?))
+}
+
+/// The pending invitation of an address at an organisation; the nil UUID if it is gone by now.
+pub(crate) async fn pending(
+    connection: &impl ConnectionTrait,
+    organisation: Uuid,
+    email: &str,
+) -> Result<Uuid, DbErr> {
+    let pending = Entity::find()
+        .filter(Column::OrganisationId.eq(organisation))
+        .filter(Column::Email.eq(email))
+        .filter(Column::State.eq(State::Pending))
+        .one(connection)
+        .await?;
+    Ok(pending.map_or(Uuid::nil(), |pending| pending.id))
+}
+
+/// Whether the invitee is a member anywhere, or invited to anything else.
+pub(crate) async fn is_known_elsewhere(
+    connection: &impl ConnectionTrait,
+    new: &Model,
+) -> Result<bool, DbErr> {
+    let member = membership::Entity::find()
+        .filter(membership::Column::SubjectId.eq(new.invitee_id))
+        .limit(1);
+    if member.one(connection).await?.is_some() {
+        return Ok(true);
+    }
+    let invited = Entity::find()
+        .filter(Column::InviteeId.eq(new.invitee_id))
+        .filter(Column::Id.ne(new.id))
+        .filter(Column::State.eq(State::Pending))
+        .filter(Column::ExpiresAt.gt(new.created_at))
+        .limit(1);
+    Ok(invited.one(connection).await?.is_some())
+}
+
+/// The rows that are in a state at a moment: one whose time is over need not say so yet.
+pub(crate) fn in_state(state: proto::InvitationState, now: Time) -> Condition {
+    use proto::InvitationState as Asked;
+    let is = |state: State| Column::State.eq(state);
+    match state {
+        Asked::Unspecified => Condition::all(),
+        Asked::Pending => Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.gt(now)),
+        Asked::Accepted => Condition::all().add(is(State::Accepted)),
+        Asked::Declined => Condition::all().add(is(State::Declined)),
+        Asked::Revoked => Condition::all().add(is(State::Revoked)),
+        Asked::Expired => Condition::any()
+            .add(is(State::Expired))
+            .add(Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.lte(now))),
+    }
 }
 
 /// How many invitations a timer deals with in one transaction.

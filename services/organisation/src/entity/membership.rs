@@ -61,11 +61,16 @@ impl Model {
             MembershipState::Suspended
         } else if self.valid_from.is_some_and(|from| from > now) {
             MembershipState::NotYetValid
-        } else if self.expires_at.is_some_and(|until| until <= now) {
+        } else if self.has_ended(now) {
             MembershipState::Expired
         } else {
             MembershipState::Active
         }
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn has_ended(&self, now: Time) -> bool {
+        self.expires_at.is_some_and(|until| until <= now)
     }
 
     /// As callers see it at a moment; a service account is no person.
@@ -188,6 +193,37 @@ pub(crate) async fn roles(
         .all(connection)
         .await?;
     Ok(rows.into_iter().filter_map(|(_, role)| Some(role?.role())).collect())
+}
+
+/// The same, without those of a membership that has ended: whoever had them may be invited again.
+pub(crate) async fn lasting_roles(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+    now: Time,
+) -> Result<Roles, DbErr> {
+    let found = Entity::find_by_id((subject, organisation)).one(connection).await?;
+    match found {
+        Some(found) if !found.has_ended(now) => roles(connection, subject, organisation).await,
+        _ => Ok(Roles::default()),
+    }
+}
+
+/// Removes a subject's membership that has ended, with the roles and the access that went with it;
+/// answers whether there is none now.
+pub(crate) async fn forget_ended(
+    tx: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+    now: Time,
+) -> Result<bool, DbErr> {
+    Entity::delete_many()
+        .filter(Column::SubjectId.eq(subject))
+        .filter(Column::OrganisationId.eq(organisation))
+        .filter(Column::ExpiresAt.lte(now))
+        .exec(tx)
+        .await?;
+    Ok(Entity::find_by_id((subject, organisation)).one(tx).await?.is_none())
 }
 
 /// The time of a membership: from when, and until when it holds.

@@ -6,7 +6,11 @@ use sea_orm::{
 };
 
 use super::ancestor;
-use crate::domain::{permission::Permission, rights::Rights};
+use crate::domain::{
+    invitation_policy::{InvitationPolicy, Said},
+    permission::Permission,
+    rights::Rights,
+};
 
 /// The node above all roots. It is not shown: rights held there hold everywhere.
 pub(crate) const PLATFORM: Uuid = Uuid::nil();
@@ -84,6 +88,20 @@ impl Model {
     }
 }
 
+impl From<Model> for Said {
+    fn from(node: Model) -> Self {
+        Self {
+            allowed_domains: node.allowed_domains.split_whitespace().map(str::to_owned).collect(),
+            approval_required: node.approval_required,
+            refuses_accounts: match node.existing_account {
+                ExistingAccount::Inherit => None,
+                ExistingAccount::Associate => Some(false),
+                ExistingAccount::Refuse => Some(true),
+            },
+        }
+    }
+}
+
 /// A version as callers see it.
 pub(crate) fn etag(version: i32) -> String {
     format!("v{version}")
@@ -103,6 +121,14 @@ pub(crate) async fn chain(
         .order_by_asc(ancestor::Column::Distance)
         .all(connection)
         .await
+}
+
+/// What holds for invitations into a node.
+pub(crate) async fn invitation_policy(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+) -> Result<InvitationPolicy, DbErr> {
+    Ok(InvitationPolicy::of(chain(connection, id).await?.into_iter().map(Said::from)))
 }
 
 /// Holds a node's row until the end of the transaction, against those who do the same: what changes

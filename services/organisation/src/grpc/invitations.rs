@@ -30,6 +30,22 @@ impl InvitationService for Organisations {
         self.answer(&call, slices::list::list(self, &call, request)).await
     }
 
+    async fn list_own_invitations(
+        &self,
+        request: Request<ListOwnInvitationsRequest>,
+    ) -> Answer<ListOwnInvitationsResponse> {
+        let (call, request) = Call::read(request, "invitations.list_own")?;
+        self.answer(&call, slices::list_own::list_own(self, &call, request)).await
+    }
+
+    async fn update_invitation(
+        &self,
+        request: Request<UpdateInvitationRequest>,
+    ) -> Answer<UpdateInvitationResponse> {
+        let (call, request) = Call::change(request, "invitations.update", |it| &it.request_id)?;
+        self.answer(&call, slices::update::update(self, &call, request)).await
+    }
+
     async fn reissue_invitation(
         &self,
         request: Request<ReissueInvitationRequest>,
@@ -44,6 +60,14 @@ impl InvitationService for Organisations {
     ) -> Answer<RevokeInvitationResponse> {
         let (call, request) = Call::change(request, "invitations.revoke", |it| &it.request_id)?;
         self.answer(&call, slices::revoke::revoke(self, &call, request)).await
+    }
+
+    async fn decline_invitation(
+        &self,
+        request: Request<DeclineInvitationRequest>,
+    ) -> Answer<DeclineInvitationResponse> {
+        let (call, request) = Call::change(request, "invitations.decline", |it| &it.request_id)?;
+        self.answer(&call, slices::decline::decline(self, &call, request)).await
     }
 
     async fn accept_invitation(

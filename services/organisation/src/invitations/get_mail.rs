@@ -1,13 +1,8 @@
 use api::organisation::v1::{GetInvitationMailRequest, GetInvitationMailResponse};
 use kernel::{Fields, Sealed, parse_id};
-use sea_orm::EntityTrait as _;
 
 use crate::{
-    Organisations,
-    call::Call,
-    domain::invitation::State,
-    entity::{invitation, organisation, person},
-    error::Error,
+    Organisations, call::Call, domain::invitation::State, entity::invitation::Around, error::Error,
 };
 
 /// What the mail of one issue must say. The link is written here, at every attempt the same, so
@@ -28,26 +23,20 @@ pub(crate) async fn get_mail(
     if !call.has_scope("invitations.mail") {
         return Err(Error::ScopeMissing("invitations.mail"));
     }
-    let database = service.database.read();
-    let found = invitation::Entity::find_by_id(id)
-        .find_also_related(organisation::Entity)
-        .one(database)
-        .await?;
-    let Some((found, Some(organisation))) = found else { return Err(Error::InvitationNotFound) };
+    let found = Around::find(service.database.read(), id).await?;
+    let Around { invitation, organisation_name, inviter_name, application } =
+        found.ok_or(Error::InvitationNotFound)?;
     let now = service.clock.now();
-    if found.issue != issue || found.state_at(now) != State::Pending {
+    if invitation.issue != issue || invitation.state_at(now) != State::Pending {
         return Ok(GetInvitationMailResponse { superseded: true, ..Default::default() });
     }
-    let inviter = person::Entity::find_by_id(found.inviter_id).one(database).await?;
-    let token = service.link_key.seal(Sealed { id: found.id, generation: found.issue });
+    let token = service.link_key.seal(Sealed { id, generation: invitation.issue });
     Ok(GetInvitationMailResponse {
         superseded: false,
-        // An application that invites speaks for the organisation.
-        inviter_display_name: inviter
-            .map_or_else(|| organisation.display_name.clone(), |person| person.display_name),
-        organisation_display_name: organisation.display_name,
+        organisation_display_name: organisation_name,
+        inviter_display_name: inviter_name,
         link: format!("{}/invitations/{token}", service.public_url),
-        invitation: Some(found.seen_at(now)),
-        ..Default::default()
+        invitation: Some(invitation.seen_at(now)),
+        application_display_name: application.map(|it| it.display_name).unwrap_or_default(),
     })
 }

@@ -1,20 +1,22 @@
 use api::organisation::v1::{InvitationState, ListInvitationsRequest, ListInvitationsResponse};
 use db::PageRequest;
-use kernel::{Fields, Malformed, Time, parse_id};
-use sea_orm::{Condition, QueryOrder as _, QuerySelect as _, entity::prelude::*};
+use kernel::{EmailAddress, Fields, Malformed, Uuid, parse_id};
+use sea_orm::{JoinType, QuerySelect as _, QueryTrait as _, entity::prelude::*};
 
 use crate::{
     Organisations,
     call::Call,
-    domain::permission::Permission,
+    domain::{invitation::parse_source_id, permission::Permission},
     entity::{
-        invitation::{self, Column, State},
-        organisation::PLATFORM,
+        ancestor,
+        invitation::{self, Column},
+        organisation::{self, PLATFORM},
     },
     error::Error,
 };
 
-/// The invitations of one organisation, oldest first, of one state or all.
+/// The invitations of one organisation, or of those below it too: oldest first, or the other way
+/// round; of one state, inviter, address, application or source, or all.
 ///
 /// Needs `invitations.read` there.
 pub(crate) async fn list(
@@ -22,17 +24,33 @@ pub(crate) async fn list(
     call: &Call,
     request: ListInvitationsRequest,
 ) -> Result<ListInvitationsResponse, Error> {
-    let ListInvitationsRequest { organisation_id, state, page_size, page_token, .. } = request;
+    let ListInvitationsRequest {
+        organisation_id,
+        state,
+        page_size,
+        page_token,
+        recursive,
+        inviter_id,
+        email,
+        application_id,
+        source_id,
+        order_by,
+    } = request;
     let mut fields = Fields::default();
     let id = fields.read("organisation_id", parse_id(&organisation_id));
-    let state = fields.read(
-        "state",
-        InvitationState::try_from(state).map_err(|_| Malformed("a state of an invitation")),
-    );
-    let page = PageRequest::parse(&mut fields, page_size, &page_token);
-    let (Some(id), Some(state), Some(page)) = (id, state, page) else {
+    let state = InvitationState::try_from(state).map_err(|_| Malformed("a state of an invitation"));
+    let state = fields.read("state", state);
+    let inviter = fields.read_optional("inviter_id", &inviter_id, parse_id);
+    let email = fields.read_optional("email", &email, EmailAddress::parse);
+    let application = fields.read_optional("application_id", &application_id, parse_id);
+    let source = fields.read_optional("source_id", &source_id, parse_source_id);
+    let page = PageRequest::parse_ordered(&mut fields, page_size, &page_token, &order_by, &[]);
+    let (Some(id), Some(state), Some(inviter), Some(email), Some(application), Some(source)) =
+        (id, state, inviter, email, application, source)
+    else {
         return Err(Error::Invalid(fields));
     };
+    let Some(page) = page else { return Err(Error::Invalid(fields)) };
     let database = service.database.read();
     let rights = service.rights(call, database, id).await?;
     rights.require(Permission::InvitationsRead)?;
@@ -40,34 +58,44 @@ pub(crate) async fn list(
         return Err(Error::OrganisationNotFound);
     }
     let now = service.clock.now();
-    let mut rows = invitation::Entity::find()
-        .filter(Column::OrganisationId.eq(id))
-        .filter(in_state(state, now))
-        .order_by_asc(Column::Id)
-        .limit(page.limit());
-    if let Some(after) = page.after {
-        rows = rows.filter(Column::Id.gt(after));
-    }
-    let page = page.cut(rows.all(database).await?, |row| row.id);
+    let mut rows = invitation::Entity::find().filter(invitation::in_state(state, now));
+    rows = if recursive {
+        let sees_archived = rights.allow(Permission::OrganisationsArchive);
+        rows.filter(
+            Column::OrganisationId.in_subquery(at_and_below(id, sees_archived).into_query()),
+        )
+    } else {
+        rows.filter(Column::OrganisationId.eq(id))
+    };
+    rows = rows
+        .apply_if(inviter, |rows, inviter| rows.filter(Column::InviterId.eq(inviter)))
+        .apply_if(email, |rows, email| rows.filter(Column::Email.eq(email.as_str())))
+        .apply_if(application, |rows, it| rows.filter(Column::ApplicationId.eq(it)))
+        .apply_if(source, |rows, source| rows.filter(Column::SourceId.eq(source)));
+    let rows = page.apply(rows, None::<Column>, Column::Id).all(database).await?;
+    let page = page.cut(rows, |row| row.id);
     Ok(ListInvitationsResponse {
         invitations: page.rows.into_iter().map(|row| row.seen_at(now)).collect(),
         next_page_token: page.next_page_token,
     })
 }
 
-/// The rows that are in a state at a moment: one whose time is over need not say so yet.
-fn in_state(state: InvitationState, now: Time) -> Condition {
-    let is = |state: State| Column::State.eq(state);
-    match state {
-        InvitationState::Unspecified => Condition::all(),
-        InvitationState::Pending => {
-            Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.gt(now))
-        }
-        InvitationState::Accepted => Condition::all().add(is(State::Accepted)),
-        InvitationState::Declined => Condition::all().add(is(State::Declined)),
-        InvitationState::Revoked => Condition::all().add(is(State::Revoked)),
-        InvitationState::Expired => Condition::any()
-            .add(is(State::Expired))
-            .add(Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.lte(now))),
+/// An organisation and those below it. The archived among them are for those who could restore them.
+fn at_and_below(id: Uuid, archived_too: bool) -> Select<ancestor::Entity> {
+    let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
+        .from(ancestor::Column::OrganisationId)
+        .to(organisation::Column::Id);
+    let below = ancestor::Entity::find()
+        .select_only()
+        .column(ancestor::Column::OrganisationId)
+        .filter(ancestor::Column::AncestorId.eq(id));
+    if archived_too {
+        return below;
     }
+    below
+        .join(JoinType::InnerJoin, to_organisation.into())
+        .filter(organisation::Column::ArchivedBy.is_null())
 }
+
+#[cfg(test)]
+mod tests;

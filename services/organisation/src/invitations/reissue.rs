@@ -37,7 +37,7 @@ pub(crate) async fn reissue(
 
     let change = service.begin(call).await?;
     let now = change.now;
-    let seen = invitation::seen_by(&*change, id, call.subject, now).await?;
+    let seen = invitation::held_by(&change, id, call.subject, now).await?;
     let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
     rights.require(Permission::InvitationsReissue)?;
     call.note(found.organisation_id);
@@ -64,7 +64,9 @@ pub(crate) async fn reissue(
         // A later invitation of the same address is pending: that one is to be reissued.
         Err(error) if db::is_unique_violation(&error) => {
             drop(change);
-            return Err(pending_instead(service, &found).await?);
+            let database = service.database.read();
+            let pending = invitation::pending(database, found.organisation_id, &found.email);
+            return Err(Error::InvitationPending { id: pending.await? });
         }
         reissued => reissued?.rows_affected,
     };
@@ -95,17 +97,4 @@ async fn count(service: &Organisations, call: &Call, id: Uuid) -> Result<(), Err
     call.note(found.organisation_id);
     rights.require(Permission::InvitationsReissue)?;
     service.count_invitation(call, found.organisation_id, &found.email).await
-}
-
-async fn pending_instead(
-    service: &Organisations,
-    expired: &invitation::Model,
-) -> Result<Error, Error> {
-    let pending = invitation::Entity::find()
-        .filter(Column::OrganisationId.eq(expired.organisation_id))
-        .filter(Column::Email.eq(&expired.email))
-        .filter(Column::State.eq(State::Pending))
-        .one(service.database.read())
-        .await?;
-    Ok(Error::InvitationPending { id: pending.map_or(Uuid::nil(), |pending| pending.id) })
 }
