@@ -1,6 +1,9 @@
 use api::organisation::v1::InvitationState;
 use kernel::{Duration, Uuid};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    Statement,
+};
 use testkit::{Bench, race};
 
 use crate::{
@@ -454,13 +457,9 @@ async fn an_acceptance_waits_for_the_removal_of_the_inviter() {
     let waits = "SELECT 1 AS waits FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                  AND datname = current_database()";
     testkit::eventually("the acceptance waits", || async {
-        use sea_orm::ConnectionTrait as _;
-        let waiting = stage
-            .service
-            .database
-            .read()
-            .query_one_raw(sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waits));
-        waiting.await.unwrap().map(|_| ())
+        let database = stage.service.database.read();
+        let asked = Statement::from_string(database.get_database_backend(), waits);
+        database.query_one_raw(asked).await.unwrap().map(|_| ())
     })
     .await;
     tx.commit().await.unwrap();
