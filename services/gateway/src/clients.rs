@@ -21,6 +21,8 @@ pub(crate) struct Gateway {
     pub peers: Peers,
     /// Whether the start page can lead to the mailbox.
     pub has_mailbox: bool,
+    /// Whether browsers reach this over https, by configuration.
+    pub is_https: bool,
 }
 
 impl Gateway {

@@ -47,7 +47,11 @@ use openapi::Routes;
 
 /// The gateway, ready to be run. The mailbox's routes exist only where mail stays in this process.
 pub fn build(infra: &Infra) -> anyhow::Result<Module> {
-    let gateway = Gateway { peers: infra.peers("gateway")?, has_mailbox: infra.has_mailbox() };
+    let gateway = Gateway {
+        peers: infra.peers("gateway")?,
+        has_mailbox: infra.has_mailbox(),
+        is_https: infra.settings.public_url.starts_with("https:"),
+    };
     let mut routes = Routes::new()
         .merge(sessions::routes())
         .merge(me::routes())

@@ -4,6 +4,7 @@ mod failure;
 mod form;
 mod home;
 mod invitation;
+mod session;
 mod style;
 
 use askama::Template;

@@ -13,6 +13,8 @@ mod stop;
 
 use axum::{Router, routing::get};
 
+pub(super) use sign_in::sign_out;
+
 use crate::clients::Gateway;
 
 pub(super) fn routes() -> Router<Gateway> {

@@ -7,7 +7,10 @@ use axum::{
 use service::Auth;
 
 use super::{link::Link, sign_in::sign_out, stop::Stop};
-use crate::{clients::Gateway, pages::page};
+use crate::{
+    clients::Gateway,
+    pages::{page, session::keep},
+};
 
 #[derive(Template)]
 #[template(path = "invitation/welcome.html")]
@@ -21,7 +24,8 @@ struct Waiting<'a> {
     link: &'a Link,
 }
 
-/// Accepts in the name of the invitee, who has just signed in, and ends their session. A member who
+/// Accepts in the name of the invitee, who has just signed in and stays so at this browser; a refusal
+/// ends their session. A member who
 /// was invited for an application is led there (303), to exactly the address that the organisation
 /// service answered for the link: nothing in the request has a say in it.
 ///
@@ -29,14 +33,20 @@ struct Waiting<'a> {
 pub(super) async fn join(gateway: &Gateway, link: &Link, invitee: Auth) -> Result<Response, Stop> {
     let request = AcceptInvitationRequest { id: link.invitation.id.clone(), ..Default::default() };
     let accepted = gateway.invitations(invitee.clone()).accept_invitation(request).await;
-    sign_out(gateway, invitee).await;
-    let accepted = accepted?.into_inner().invitation.unwrap_or_default();
+    let accepted = match accepted {
+        Ok(accepted) => accepted.into_inner().invitation.unwrap_or_default(),
+        Err(status) => {
+            sign_out(gateway, invitee).await;
+            return Err(status.into());
+        }
+    };
     if !accepted.access_request_id.is_empty() {
-        return Ok(page(StatusCode::OK, &Waiting { link }));
+        return Ok(keep(gateway, &invitee, page(StatusCode::OK, &Waiting { link })));
     }
     let onward = link.redirect_url.as_deref().map(HeaderValue::from_str);
-    Ok(match onward {
+    let answer = match onward {
         Some(Ok(location)) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
         _ => page(StatusCode::OK, &Welcome { link }),
-    })
+    };
+    Ok(keep(gateway, &invitee, answer))
 }

@@ -38,9 +38,9 @@ pub(super) fn signed_in(tokens: Option<SessionTokens>) -> Result<Auth, Stop> {
     Ok(Auth::Bearer(tokens.access_token.into()))
 }
 
-/// Ends the session: it was needed for one step alone, and the browser never had it. Should this
-/// fail, nobody has the refresh token, and the access token ends by itself in minutes.
-pub(super) async fn sign_out(gateway: &Gateway, invitee: Auth) {
+/// Ends the session. Should this fail, nobody has the refresh token, and the access token ends by
+/// itself in minutes.
+pub(in crate::pages) async fn sign_out(gateway: &Gateway, invitee: Auth) {
     let request = RevokeCurrentSessionRequest {};
     if let Err(status) = gateway.sessions(invitee).revoke_current_session(request).await {
         tracing::warn!(code = ?status.code(), "a session that nobody needs lives on for a while");
