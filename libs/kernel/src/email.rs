@@ -23,8 +23,8 @@ impl EmailAddress {
         }
         let (local, domain) = text.rsplit_once('@').ok_or(EXPECTED)?;
         let local: String = local.nfc().collect::<String>().to_lowercase().nfc().collect();
-        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| EXPECTED)?;
-        if local.len() > 64 || !is_dot_atom(&local) || !is_mail_domain(&domain) {
+        let domain = MailDomain::parse(domain).map_err(|_| EXPECTED)?;
+        if local.len() > 64 || !is_dot_atom(&local) {
             return Err(EXPECTED);
         }
         let address = format!("{local}@{domain}");
@@ -34,6 +34,41 @@ impl EmailAddress {
     /// The normalised text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What is after the `@`, as [`MailDomain`] writes it.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// The domain of mail addresses, normalised once: in ASCII (IDNA, UTS 46), lower case.
+///
+/// Rule: at least two labels of letters, digits and hyphens, 1 to 63 bytes each and 253 in all, and
+/// no address of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailDomain(String);
+
+impl MailDomain {
+    /// Parses and normalises.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let expected = Malformed("a mail domain such as example.com");
+        if text.len() > 1_000 {
+            return Err(expected);
+        }
+        let domain = idna::domain_to_ascii_strict(text).map_err(|_| expected)?;
+        if is_mail_domain(&domain) { Ok(Self(domain)) } else { Err(expected) }
+    }
+
+    /// The normalised text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MailDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -61,7 +96,8 @@ fn is_dot_atom(local: &str) -> bool {
 }
 
 fn is_mail_domain(domain: &str) -> bool {
-    domain.contains('.')
+    domain.len() <= 253
+        && domain.contains('.')
         && domain.split('.').all(|label| !label.is_empty() && label.len() <= 63)
         && !domain.rsplit('.').next().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()))
 }
@@ -78,6 +114,37 @@ mod tests {
             ("zoe\u{308}@example.com", "zo\u{eb}@example.com"),
         ] {
             assert_eq!(EmailAddress::parse(left), EmailAddress::parse(right));
+        }
+    }
+
+    #[test]
+    fn a_domain_is_written_in_one_way_alone_and_in_an_address() {
+        for spelling in ["B\u{fc}cher.example", "xn--bcher-kva.EXAMPLE", "b\u{fc}cher.example"] {
+            let domain = MailDomain::parse(spelling).unwrap();
+            let address = EmailAddress::parse(&format!("ada@{spelling}")).unwrap();
+            assert_eq!(
+                (domain.as_str(), address.domain()),
+                ("xn--bcher-kva.example", domain.as_str())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_mail_domain_is_refused() {
+        let long = format!("{}.example", "a.".repeat(130));
+        for bad in [
+            "",
+            "localhost",
+            "example.com.",
+            " example.com",
+            "a b.example",
+            "@example.com",
+            "10.0.0.1",
+            "*.example.com",
+            "example..com",
+            &long,
+        ] {
+            assert!(MailDomain::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -8,7 +8,7 @@ mod name;
 mod search;
 
 pub use clock::{Clock, ManualClock, Time};
-pub use email::EmailAddress;
+pub use email::{EmailAddress, MailDomain};
 pub use fields::{Fields, Malformed, Violation};
 pub use link::{SealKey, Sealed};
 pub use name::{DisplayName, misleads};
