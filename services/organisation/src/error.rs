@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use db::DbErr;
 use kernel::{Fields, Uuid};
+use sea_orm::SqlErr;
 use service::{internal, invalid, refusal, unavailable};
 use tonic::{
     Code::{self, *},
@@ -185,11 +186,17 @@ impl From<Error> for Status {
             Error::Invalid(fields) => invalid(&fields),
             Error::NotPending(_) => unavailable("an invitation changed while it was changed"),
             Error::Database(error) if db::is_unavailable(&error) => unavailable(error),
+            // What a row refers to was deleted at the same moment; looked for again, it is not found.
+            Error::Database(error) if refers_to_nothing(&error) => unavailable(error),
             Error::Database(error) => internal(error),
             Error::Peer(status) => peer_unavailable(&status),
             error => internal(format!("{error:?}")),
         }
     }
+}
+
+fn refers_to_nothing(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
 }
 
 fn peer_unavailable(status: &Status) -> Status {

@@ -1,7 +1,9 @@
 //! The permission catalogue: closed, and documented here. Roles are configured; permissions come
 //! with Usher.
 
-use kernel::Malformed;
+use std::fmt;
+
+use kernel::{Fields, Malformed};
 
 /// Something that one may be allowed to do at an organisation and below it.
 ///
@@ -77,6 +79,24 @@ impl Permission {
         entry.map(|(permission, ..)| *permission).ok_or(expected)
     }
 
+    /// Reads the permissions of a request; none is fine, and twice is once.
+    pub(crate) fn read_all(
+        fields: &mut Fields,
+        field: &str,
+        texts: &[String],
+    ) -> Option<Permissions> {
+        if texts.len() > 100 {
+            fields.reject(field, Malformed("at most 100 permissions"));
+            return None;
+        }
+        let read = |(index, text): (usize, &String)| {
+            fields.read(format!("{field}[{index}]"), Self::parse(text))
+        };
+        let read: Vec<_> = texts.iter().enumerate().map(read).collect();
+        let permissions: Vec<_> = read.into_iter().collect::<Option<_>>()?;
+        Some(Permissions::of(&permissions))
+    }
+
     /// Its bit in a set.
     pub(crate) const fn bit(self) -> i64 {
         1 << self as u8
@@ -134,6 +154,14 @@ impl Permissions {
     pub(crate) fn iter(self) -> impl Iterator<Item = Permission> {
         let every = CATALOGUE.iter().map(|(permission, ..)| *permission);
         every.filter(move |permission| self.contains(*permission))
+    }
+}
+
+impl fmt::Display for Permissions {
+    /// The keys with spaces between: as the history keeps them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.iter().map(Permission::as_str).collect();
+        f.write_str(&keys.join(" "))
     }
 }
 

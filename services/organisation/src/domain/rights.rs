@@ -74,7 +74,12 @@ impl Rights {
 
     /// Whether the subject holds the permission at the parent of the node.
     pub(crate) fn allow_above(&self, permission: Permission) -> bool {
-        union(self.held.iter().filter(|held| held.distance > 0)).contains(permission)
+        self.allow_from(1, permission)
+    }
+
+    /// Whether the subject holds the permission at what is so many tiers above the node.
+    pub(crate) fn allow_from(&self, tiers: i32, permission: Permission) -> bool {
+        union(self.held.iter().filter(|held| held.distance >= tiers)).contains(permission)
     }
 
     /// What these rights are at a child of the node.

@@ -59,7 +59,11 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Model {
     /// As a caller with these rights sees it: without the parent, if they may not see that.
     pub(crate) fn seen_with(self, rights: &Rights) -> proto::Organisation {
-        let shows_parent = rights.allow_above(Permission::OrganisationsRead);
+        self.seen(rights.allow_above(Permission::OrganisationsRead))
+    }
+
+    /// As a caller sees it, who sees its parent or does not.
+    pub(crate) fn seen(self, shows_parent: bool) -> proto::Organisation {
         let parent = self.parent_id.filter(|parent| *parent != PLATFORM && shows_parent);
         let existing_account = match self.existing_account {
             ExistingAccount::Inherit => proto::ExistingAccountPolicy::Unspecified,

@@ -3,8 +3,9 @@
 
 use kernel::{Time, Uuid};
 use sea_orm::{
-    ConnectionTrait, JoinType, QuerySelect as _, QueryTrait as _, entity::prelude::*,
-    sea_query::SelectStatement,
+    ConnectionTrait, ExprTrait as _, JoinType, QuerySelect as _, QueryTrait as _,
+    entity::prelude::*,
+    sea_query::{Expr, SelectStatement},
 };
 
 use super::{ancestor, membership, membership_role, organisation, role};
@@ -17,6 +18,35 @@ pub(crate) fn of(subject: Uuid, permission: Permission, now: Time) -> SelectStat
         .select_only()
         .column(ancestor::Column::OrganisationId)
         .into_query()
+}
+
+/// The same with archived ones, for lists that show those. Served by
+/// `organisation_ancestors_ancestor`; it costs what is found.
+pub(crate) fn of_all(subject: Uuid, permission: Permission, now: Time) -> SelectStatement {
+    let given_at = held(subject, permission, now)
+        .select_only()
+        .column(membership_role::Column::OrganisationId)
+        .into_query();
+    ancestor::Entity::find()
+        .select_only()
+        .column(ancestor::Column::OrganisationId)
+        .filter(ancestor::Column::AncestorId.in_subquery(given_at))
+        .into_query()
+}
+
+/// Whether a subject holds a permission at the organisation of a query's row, archived or not. A row
+/// costs at most nine probes of two primary keys, whatever else the subject holds.
+pub(crate) fn row(subject: Uuid, permission: Permission, now: Time) -> Expr {
+    let to_above = membership_role::Entity::belongs_to(ancestor::Entity)
+        .from(membership_role::Column::OrganisationId)
+        .to(ancestor::Column::AncestorId);
+    let row = (organisation::Entity, organisation::Column::Id);
+    let held = held(subject, permission, now)
+        .select_only()
+        .column(membership_role::Column::OrganisationId)
+        .join(JoinType::InnerJoin, to_above.into())
+        .filter(Expr::col((ancestor::Entity, ancestor::Column::OrganisationId)).equals(row));
+    Expr::exists(held.into_query())
 }
 
 /// Whether a subject holds a permission at an organisation or anywhere below it.
@@ -45,15 +75,20 @@ fn given(subject: Uuid, permission: Permission, now: Time) -> Select<membership_
     let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
         .from(ancestor::Column::OrganisationId)
         .to(organisation::Column::Id);
-    membership_role::Entity::find()
+    held(subject, permission, now)
         .join(JoinType::InnerJoin, to_below.into())
         .join(JoinType::InnerJoin, to_organisation.into())
+        .filter(organisation::Column::ArchivedBy.is_null())
+}
+
+/// The roles that count now and allow it.
+fn held(subject: Uuid, permission: Permission, now: Time) -> Select<membership_role::Entity> {
+    membership_role::Entity::find()
         .join(JoinType::InnerJoin, membership::to_membership())
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
         .filter(membership_role::Column::SubjectId.eq(subject))
         .filter(membership::counts(now))
         .filter(role::allowing(permission))
-        .filter(organisation::Column::ArchivedBy.is_null())
 }
 
 /// The organisations that are not archived.

@@ -1,16 +1,18 @@
 use api::organisation::v1 as proto;
-use kernel::{Fields, Uuid};
+use kernel::{Fields, Time, Uuid};
 use sea_orm::{
     Condition, ConnectionTrait, ExprTrait as _, QuerySelect as _, QueryTrait as _,
     entity::prelude::*, sea_query::Expr,
 };
 
 use super::{
-    ancestor,
+    ancestor, application, membership,
     organisation::{self, PLATFORM, etag},
+    reach,
 };
 use crate::domain::{
     permission::{Permission, Permissions},
+    rights::{Denied, Rights},
     role::{BuiltIn, Role, RoleKey, Roles},
 };
 
@@ -100,6 +102,16 @@ pub(crate) fn given_at(organisation: Uuid) -> Select<Entity> {
     }
 }
 
+/// The roles that an organisation made below another could give; below the platform, a root.
+pub(crate) fn given_below(parent: Uuid) -> Select<Entity> {
+    given_at(parent).filter(Column::Id.ne(BuiltIn::Support.id()))
+}
+
+/// The custom roles of a root.
+pub(crate) fn of_root(root: Uuid) -> Select<Entity> {
+    Entity::find().filter(Column::OwnerId.eq(root)).filter(Column::IsApplicationRole.eq(false))
+}
+
 /// The roles of an application.
 pub(crate) fn of_application(application: Uuid) -> Select<Entity> {
     Entity::find()
@@ -145,6 +157,74 @@ pub(crate) fn allowing(permission: Permission) -> Condition {
     let built_in = BuiltIn::ALL.into_iter().filter(|role| role.permissions().contains(permission));
     let bits = Expr::col((Entity, Column::Permissions)).bit_and(permission.bit());
     Condition::any().add(Column::Id.is_in(built_in.map(BuiltIn::id))).add(bits.ne(0))
+}
+
+/// Finds one role by its key.
+pub(crate) async fn find_one(
+    connection: &impl ConnectionTrait,
+    among: Select<Entity>,
+    key: &RoleKey,
+) -> Result<Option<Model>, DbErr> {
+    among.filter(Column::FoldedKey.eq(key.folded())).one(connection).await
+}
+
+/// A role as somebody finds it who may read it.
+pub(crate) struct Found {
+    pub role: Model,
+    /// Its root, or the organisation of its application; of a built-in role the platform.
+    pub organisation: Uuid,
+    /// The finder's rights there.
+    pub rights: Rights,
+}
+
+impl Found {
+    /// As the finder sees it: a root that they may not see has no name here either.
+    pub(crate) fn seen(self) -> proto::Role {
+        let shows_root = self.rights.allow(Permission::OrganisationsRead);
+        let seen = self.role.seen();
+        if shows_root { seen } else { proto::Role { organisation_id: String::new(), ..seen } }
+    }
+
+    /// Asks for a permission where the role belongs to; that it is there is no secret any more.
+    pub(crate) fn require(&self, permission: Permission) -> Result<(), Denied> {
+        match self.rights.require(permission) {
+            Err(Denied::Hidden) => Err(Denied::Missing(permission)),
+            answer => answer,
+        }
+    }
+
+    /// Asks for what managing the role takes.
+    pub(crate) fn require_to_manage(&self) -> Result<(), Denied> {
+        self.require(if self.role.is_application_role {
+            Permission::ApplicationsManage
+        } else {
+            Permission::RolesManage
+        })
+    }
+}
+
+/// A role as a subject finds it, who needs `organisations.read` where it belongs to, or somewhere
+/// below. Everybody finds the built-in ones.
+pub(crate) async fn seen_by(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    subject: Uuid,
+    now: Time,
+) -> Result<Option<Found>, DbErr> {
+    let Some(role) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
+    let organisation = if role.is_application_role {
+        let application = application::Entity::find_by_id(role.owner_id).one(connection).await?;
+        let Some(application) = application else { return Ok(None) };
+        application.organisation_id
+    } else {
+        role.owner_id
+    };
+    let rights = membership::rights(connection, subject, organisation, now).await?;
+    let read = Permission::OrganisationsRead;
+    let sees = BuiltIn::of(id).is_some()
+        || rights.allow(read)
+        || reach::into(connection, subject, read, organisation, now).await?;
+    Ok(sees.then_some(Found { role, organisation, rights }))
 }
 
 /// Reads back the keys of a row (with spaces between); `None` if one of them is gone.

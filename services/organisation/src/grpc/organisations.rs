@@ -37,4 +37,36 @@ impl OrganisationService for Organisations {
         let (call, request) = Call::change(request, "organisations.update", |it| &it.request_id)?;
         self.answer(&call, slices::update::update(self, &call, request)).await
     }
+
+    async fn archive_organisation(
+        &self,
+        request: Request<ArchiveOrganisationRequest>,
+    ) -> Answer<ArchiveOrganisationResponse> {
+        let (call, request) = Call::change(request, "organisations.archive", |it| &it.request_id)?;
+        self.answer(&call, slices::archive::archive(self, &call, request)).await
+    }
+
+    async fn restore_organisation(
+        &self,
+        request: Request<RestoreOrganisationRequest>,
+    ) -> Answer<RestoreOrganisationResponse> {
+        let (call, request) = Call::change(request, "organisations.restore", |it| &it.request_id)?;
+        self.answer(&call, slices::restore::restore(self, &call, request)).await
+    }
+
+    async fn preview_organisation_move(
+        &self,
+        request: Request<PreviewOrganisationMoveRequest>,
+    ) -> Answer<PreviewOrganisationMoveResponse> {
+        let (call, request) = Call::read(request, "organisations.preview_move")?;
+        self.answer(&call, slices::preview_move::preview_move(self, &call, request)).await
+    }
+
+    async fn move_organisation(
+        &self,
+        request: Request<MoveOrganisationRequest>,
+    ) -> Answer<MoveOrganisationResponse> {
+        let (call, request) = Call::change(request, "organisations.move", |it| &it.request_id)?;
+        self.answer(&call, slices::relocate::relocate(self, &call, request)).await
+    }
 }

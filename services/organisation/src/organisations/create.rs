@@ -1,16 +1,17 @@
 use api::organisation::v1::{
     CreateOrganisationRequest, CreateOrganisationResponse, OrganisationChanged,
 };
-use kernel::{DisplayName, Fields, fold, parse_id};
-use sea_orm::{EntityTrait as _, IntoActiveModel as _};
+use kernel::{DisplayName, Fields, Uuid, fold, parse_id};
+use sea_orm::{DbErr, EntityTrait as _, IntoActiveModel as _};
 
 use crate::{
     Organisations,
     call::Call,
-    change::Record,
+    change::{Change, Record},
     domain::{permission::Permission, rights::Denied, role::BuiltIn},
     entity::{
         ancestor,
+        invitation_policy::{Stated, add_unknown_role, default_role},
         membership::{self, New, Span},
         organisation::{self, ExistingAccount, PLATFORM},
         organisation_word, person,
@@ -18,28 +19,37 @@ use crate::{
     error::Error,
 };
 
+const POLICY: &str = "invitation_policy";
+
 /// Creates a root, or a sub-organisation of a parent.
 ///
 /// Needs `organisations.create` at the parent; for a root at the platform. Whoever creates a root
-/// becomes its owner; a sub-organisation has its parent's people from above. Event:
+/// becomes its owner; a sub-organisation has its parent's people from above. The default role of its
+/// invitation policy is one that it can give: a built-in one, or one of its root. Event:
 /// `organisation.organisation.created.v1`.
 pub(crate) async fn create(
     service: &Organisations,
     call: &Call,
     request: CreateOrganisationRequest,
 ) -> Result<CreateOrganisationResponse, Error> {
-    let CreateOrganisationRequest { display_name, parent_id, request_id: _, invitation_policy: _ } =
+    let CreateOrganisationRequest { display_name, parent_id, request_id: _, invitation_policy } =
         request;
     let mut fields = Fields::default();
     let name = fields.read("display_name", DisplayName::parse(&display_name));
     let parent = fields.read_optional("parent_id", &parent_id, parse_id);
-    let (Some(name), Some(parent)) = (name, parent) else {
-        return Err(Error::Invalid(fields));
-    };
+    let policy = invitation_policy.unwrap_or_default();
+    let policy = Stated::read(&mut fields, POLICY, policy, |_| true);
     // The platform is no organisation that one could name.
-    if parent == Some(PLATFORM) {
+    if parent == Some(Some(PLATFORM)) {
         return Err(Error::OrganisationNotFound);
     }
+    let (Some(name), Some(parent), true) = (name, parent, fields.violations().is_empty()) else {
+        if let Some(parent) = parent {
+            let parent = parent.unwrap_or(PLATFORM);
+            add_unknown_role(service, call, &mut fields, parent, &policy, POLICY).await?;
+        }
+        return Err(Error::Invalid(fields));
+    };
     let is_root = parent.is_none();
     let parent = parent.unwrap_or(PLATFORM);
 
@@ -56,6 +66,8 @@ pub(crate) async fn create(
     if depth > service.max_depth {
         return Err(Error::DepthExceeded { max_depth: service.max_depth });
     }
+    let default_role = default_role(&*change, parent, &policy, POLICY).await?;
+    let default_role = default_role.map_err(Error::Invalid)?;
     let now = change.now;
     let created = organisation::Model {
         id: service.clock.new_id(),
@@ -64,10 +76,10 @@ pub(crate) async fn create(
         search_name: fold(name.as_str()).into_bytes(),
         display_name: name.into(),
         archived_by: None,
-        allowed_domains: String::new(),
-        approval_required: false,
-        default_role: String::new(),
-        existing_account: ExistingAccount::Inherit,
+        allowed_domains: policy.allowed_domains.unwrap_or_default(),
+        approval_required: policy.approval_required.unwrap_or_default(),
+        default_role,
+        existing_account: policy.existing_account.unwrap_or(ExistingAccount::Inherit),
         version: 1,
         created_at: now,
         updated_at: now,
@@ -77,18 +89,27 @@ pub(crate) async fn create(
     ancestor::insert(&*change, created.id, parent).await?;
     organisation_word::write(&*change, created.id, &created.display_name).await?;
     if is_root {
-        person::remember_caller(&*change, call).await?;
-        let new = New {
-            id: service.clock.new_id(),
-            is_service_account: !call.is_person(),
-            span: Span::default(),
-            now,
-        };
-        membership::grant(&*change, call.subject, created.id, &BuiltIn::Owner.into(), new).await?;
+        make_owner(service, call, &change, created.id).await?;
     }
     let event = OrganisationChanged { organisation_id: created.id.to_string() };
     change.announce("organisation.organisation.created.v1", created.id, &event).await?;
     change.record(Record::of("organisation", created.id, created.id)).await?;
     let seen = created.seen_with(&rights.one_tier_down());
     change.commit(CreateOrganisationResponse { organisation: Some(seen) }).await
+}
+
+async fn make_owner(
+    service: &Organisations,
+    call: &Call,
+    change: &Change<'_>,
+    root: Uuid,
+) -> Result<(), DbErr> {
+    person::remember_caller(&**change, call).await?;
+    let new = New {
+        id: service.clock.new_id(),
+        is_service_account: !call.is_person(),
+        span: Span::default(),
+        now: change.now,
+    };
+    membership::grant(&**change, call.subject, root, &BuiltIn::Owner.into(), new).await
 }
