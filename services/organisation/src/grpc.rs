@@ -7,6 +7,7 @@ mod invitations;
 mod memberships;
 mod organisations;
 mod permissions;
+mod roles;
 
 use std::{future::Future, time::Duration};
 
@@ -16,7 +17,7 @@ use api::organisation::v1::{
     invitation_service_server::InvitationServiceServer,
     membership_service_server::MembershipServiceServer,
     organisation_service_server::OrganisationServiceServer,
-    permission_service_server::PermissionServiceServer,
+    permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
 };
 use prost::Message;
 use tonic::{Response, Status, service::Routes};
@@ -32,12 +33,14 @@ pub(crate) fn routes(service: Organisations, limit: usize) -> Routes {
     let access_requests = AccessRequestServiceServer::new(service.clone());
     let applications = ApplicationServiceServer::new(service.clone());
     let permissions = PermissionServiceServer::new(service.clone());
+    let roles = RoleServiceServer::new(service.clone());
     let audit = AuditServiceServer::new(service);
     Routes::new(organisations.max_decoding_message_size(limit))
         .add_service(memberships.max_decoding_message_size(limit))
         .add_service(invitations.max_decoding_message_size(limit))
         .add_service(access_requests.max_decoding_message_size(limit))
         .add_service(applications.max_decoding_message_size(limit))
+        .add_service(roles.max_decoding_message_size(limit))
         .add_service(permissions.max_decoding_message_size(limit))
         .add_service(audit.max_decoding_message_size(limit))
 }

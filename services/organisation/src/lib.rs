@@ -40,6 +40,7 @@ mod offer;
 mod organisations;
 mod permissions;
 mod prepared;
+mod roles;
 mod settlement;
 #[cfg(test)]
 mod testing;

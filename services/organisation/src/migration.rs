@@ -13,7 +13,7 @@ mod m0008_access_requests;
 mod m0009_audit;
 mod m0010_audit_lists;
 mod m0011_application_references;
-mod m0010_organisations_by_name;
+mod m0012_organisations_by_name;
 
 pub(crate) struct Migrator;
 
@@ -33,7 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_audit::Audit),
             Box::new(m0010_audit_lists::AuditLists),
             Box::new(m0011_application_references::ApplicationReferences),
-            Box::new(m0010_organisations_by_name::OrganisationsByName),
+            Box::new(m0012_organisations_by_name::OrganisationsByName),
         ]
     }
 }

@@ -30,6 +30,7 @@ const ANYBODY: &[&str] = &[
     "usher.organisation.v1.AccessRequestService/ListOwnAccessRequests",
     "usher.organisation.v1.OrganisationService/ListOrganisations",
     "usher.organisation.v1.PermissionService/CheckPermission",
+    "usher.organisation.v1.RoleService/ListPermissions",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,9 +156,11 @@ fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: 
         "id" if !id_is_invitation => organisation,
         // A mail is about the one or the other.
         "access_request_id" if method.name() == "ClaimDelivery" => "",
+        // A role is of the one or the other.
+        "application_id" if ["CreateRole", "ListRoles"].contains(&method.name()) => "",
         field if field == "id" || field.ends_with("_id") => invitation,
         "email" | "recipient" => "eve@example.com",
-        "name" => "another",
+        "name" | "key" | "replacement" | "default_role" => "another",
         "template" => "invitation-new-user",
         "locale" => "en",
         "role" | "default_role" => "user",

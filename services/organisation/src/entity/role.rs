@@ -159,15 +159,6 @@ pub(crate) fn allowing(permission: Permission) -> Condition {
     Condition::any().add(Column::Id.is_in(built_in.map(BuiltIn::id))).add(bits.ne(0))
 }
 
-/// Finds one role by its key.
-pub(crate) async fn find_one(
-    connection: &impl ConnectionTrait,
-    among: Select<Entity>,
-    key: &RoleKey,
-) -> Result<Option<Model>, DbErr> {
-    among.filter(Column::FoldedKey.eq(key.folded())).one(connection).await
-}
-
 /// A role as somebody finds it who may read it.
 pub(crate) struct Found {
     pub role: Model,
@@ -212,13 +203,15 @@ pub(crate) async fn seen_by(
     now: Time,
 ) -> Result<Option<Found>, DbErr> {
     let Some(role) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    let organisation = if role.is_application_role {
-        let application = application::Entity::find_by_id(role.owner_id).one(connection).await?;
-        let Some(application) = application else { return Ok(None) };
-        application.organisation_id
-    } else {
-        role.owner_id
-    };
+    if role.is_application_role {
+        let seen = application::seen_by(connection, role.owner_id, subject, now).await?;
+        return Ok(seen.map(|(application, rights)| Found {
+            role,
+            organisation: application.organisation_id,
+            rights,
+        }));
+    }
+    let organisation = role.owner_id;
     let rights = membership::rights(connection, subject, organisation, now).await?;
     let read = Permission::OrganisationsRead;
     let sees = BuiltIn::of(id).is_some()

@@ -15,6 +15,7 @@ use super::{
     access_request, ancestor, application, application_access, invitation, membership,
     membership_role, organisation, role,
 };
+use crate::domain::role::Role;
 
 /// Which of some roles of a root is in use at an organisation or below it: one of them, by its key.
 pub(crate) async fn in_use_below(
@@ -62,7 +63,7 @@ pub(crate) async fn application_role_in_use(
 pub(crate) async fn replace(
     tx: &impl ConnectionTrait,
     old: &role::Model,
-    new: &role::Model,
+    new: &Role,
     now: Time,
 ) -> Result<Vec<access_request::Model>, DbErr> {
     let root = old.owner_id;
@@ -88,15 +89,16 @@ pub(crate) async fn replace(
             .exec(tx)
             .await?;
     }
-    let target = |role: &role::Model| format!("role:{}", role.folded_key);
-    let pointless = asked_twice(tx, root, &target(old), &target(new)).await?;
+    let target = |key: &str| format!("role:{}", key.to_ascii_lowercase());
+    let (target_before, target_after) = (target(&old.key), target(&new.key));
+    let pointless = asked_twice(tx, root, &target_before, &target_after).await?;
     rename_asked(tx, asked(root), old, new).await?;
     // What is pointless keeps its target: there may be one pending request for one thing.
     access_request::Entity::update_many()
-        .col_expr(access_request::Column::Target, Expr::value(target(new)))
+        .col_expr(access_request::Column::Target, Expr::value(target_after))
         .filter(access_request::Column::OrganisationId.in_subquery(ancestor::subtree(root)))
         .filter(access_request::Column::State.eq(access_request::State::Pending))
-        .filter(access_request::Column::Target.eq(target(old)))
+        .filter(access_request::Column::Target.eq(target_before))
         .filter(access_request::Column::Id.is_not_in(pointless.iter().map(|request| request.id)))
         .exec(tx)
         .await?;
@@ -107,7 +109,7 @@ pub(crate) async fn replace(
 pub(crate) async fn replace_in_application(
     tx: &impl ConnectionTrait,
     old: &role::Model,
-    new: &role::Model,
+    new: &Role,
     organisation: Uuid,
     now: Time,
 ) -> Result<(), DbErr> {
@@ -192,7 +194,7 @@ async fn rename_asked(
     tx: &impl ConnectionTrait,
     pending: Select<access_request::Entity>,
     old: &role::Model,
-    new: &role::Model,
+    new: &Role,
 ) -> Result<(), DbErr> {
     use access_request::Column as Asked;
     for text in distinct(tx, pending.clone(), Asked::Roles).await? {

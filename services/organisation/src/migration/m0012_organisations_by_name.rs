@@ -10,7 +10,7 @@ pub(crate) struct OrganisationsByName;
 
 impl MigrationName for OrganisationsByName {
     fn name(&self) -> &str {
-        "m0010_organisations_by_name"
+        "m0012_organisations_by_name"
     }
 }
 
