@@ -3,6 +3,7 @@ use api::organisation::v1::{
     MembershipChanged,
 };
 use kernel::{Fields, Uuid, parse_id};
+use sea_orm::EntityTrait as _;
 
 use super::{require_decider, require_pending, seen_again, settled_before};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         membership::{self, New, Span},
     },
     error::Error,
+    joining,
 };
 
 /// Grants what was asked for.
@@ -88,8 +90,9 @@ async fn join(
     invitation: Uuid,
     roles: &Roles,
 ) -> Result<(), Error> {
-    let _ = (service, change, roles);
-    Err(Error::Internal(format!("nothing fulfils invitation {invitation} yet")))
+    let found = invitation::Entity::find_by_id(invitation).one(&**change).await?;
+    let found = found.ok_or(Error::InvitationNotFound)?;
+    joining::fulfil(service, change, &found, roles).await
 }
 
 async fn give_roles(
@@ -99,7 +102,9 @@ async fn give_roles(
     roles: &Roles,
 ) -> Result<(), Error> {
     let Model { requester_id, organisation_id, .. } = *found;
-    let begins = !membership::hold(change, requester_id, organisation_id).await?;
+    // Whoever is a member from above may have been one here, until some time ago.
+    let begins =
+        membership::forget_ended(&**change, requester_id, organisation_id, change.now).await?;
     let new = New {
         id: service.clock.new_id(),
         is_service_account: false,

@@ -3,7 +3,7 @@ use testkit::Bench;
 
 use super::*;
 use crate::{
-    entity::organisation::PLATFORM,
+    entity::organisation::{self, PLATFORM},
     testing::{reason, violations},
 };
 
@@ -16,6 +16,8 @@ testkit::on_both_databases!(
     t10_a_request_of_another_organisation_is_none,
     a_rejection_says_why,
     only_the_requester_withdraws_and_twice_is_once,
+    t08_an_acceptance_waits_for_somebody_elses_approval,
+    a_membership_that_has_ended_begins_anew,
     leaving_settles_what_is_open,
     whoever_is_no_longer_a_member_is_given_nothing,
     source_000_an_approver_is_made_by_request_alone,
@@ -157,6 +159,56 @@ async fn only_the_requester_withdraws_and_twice_is_once(bench: Bench) {
     let told = mails(&stage, &[&owner, &ada]).await.split_off(before);
     assert_eq!(told, [(Settled, owner.email.clone())]);
     assert_eq!(reason(approve(&owner, &asked.id).await), "ACCESS_REQUEST_SETTLED");
+}
+
+async fn t08_an_acceptance_waits_for_somebody_elses_approval(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = root_of(&stage, "ABC Holdings").await;
+    let second = stage.member("second@example.com", &root, &["admin"]).await;
+    let wanting = organisation::ActiveModel {
+        id: Set(id(&root)),
+        approval_required: Set(true),
+        ..Default::default()
+    };
+    wanting.update(stage.service.database.read()).await.unwrap();
+    let eve = stage.person("eve@example.com");
+    let request = CreateInvitationRequest {
+        organisation_id: root.clone(),
+        email: eve.email.clone(),
+        roles: vec!["approver".to_owned()],
+        ..Default::default()
+    };
+    let invited = owner.invitations().create_invitation(request).await.unwrap().into_inner();
+    let invitation = invited.invitation.unwrap().id;
+    let accept = AcceptInvitationRequest { id: invitation.clone(), ..Default::default() };
+    let accepted = eve.invitations().accept_invitation(accept).await.unwrap().into_inner();
+    let waiting = accepted.invitation.unwrap().access_request_id;
+    assert!(roles(&stage, &eve, &root).await.is_empty());
+    let told = mails(&stage, &[&owner, &second, &eve]).await;
+    assert_eq!(told, [(Received, eve.email.clone()), (Asked, second.email.clone())]);
+    assert_eq!(reason(approve(&owner, &waiting).await), "OWN_REQUEST");
+    let approved = approve(&second, &waiting).await.unwrap();
+    assert_eq!(approved.invitation_id, invitation);
+    assert_eq!(roles(&stage, &eve, &root).await, ["approver"]);
+}
+
+async fn a_membership_that_has_ended_begins_anew(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = root_of(&stage, "ABC Holdings").await;
+    let child = stage.organisation(&owner, "Child 1", &root).await;
+    let ada = stage.member("ada@example.com", &root, &["user"]).await;
+    stage.grant(&ada, id(&child), &["admin"]).await;
+    let ended = membership::ActiveModel {
+        subject_id: Set(ada.id),
+        organisation_id: Set(id(&child)),
+        expires_at: Set(Some(stage.now())),
+        ..Default::default()
+    };
+    ended.update(stage.service.database.read()).await.unwrap();
+    let asked = ask(&ada, &child, "approver").await.unwrap();
+    approve(&owner, &asked.id).await.unwrap();
+    assert_eq!(roles(&stage, &ada, &child).await, ["approver"], "without what it had");
+    assert!(stage.allows(&ada, &child, "requests.decide").await);
 }
 
 async fn leaving_settles_what_is_open(bench: Bench) {
