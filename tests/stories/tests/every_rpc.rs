@@ -160,7 +160,7 @@ fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: 
         "application_id" if ["CreateRole", "ListRoles"].contains(&method.name()) => "",
         field if field == "id" || field.ends_with("_id") => invitation,
         "email" | "recipient" => "eve@example.com",
-        "name" | "key" | "replacement" | "default_role" => "another",
+        "name" | "key" | "replacement" => "another",
         "template" => "invitation-new-user",
         "locale" => "en",
         "role" | "default_role" => "user",
