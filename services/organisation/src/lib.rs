@@ -154,6 +154,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
         audit::seal::timer(organisations.clone()),
         invitations::expire::timer(organisations.clone()),
         invitations::remind::timer(organisations.clone()),
+        memberships::keep_time::timer(organisations.clone()),
     ];
     module.ready = vec![knows_the_platform_owner(database.clone(), infra.clock.clone())];
     module.grpc = Some(grpc::routes(organisations, infra.settings.message_bytes));

@@ -14,6 +14,7 @@ mod m0009_audit;
 mod m0010_audit_lists;
 mod m0011_application_references;
 mod m0012_organisations_by_name;
+mod m0013_members_found;
 
 pub(crate) struct Migrator;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_audit_lists::AuditLists),
             Box::new(m0011_application_references::ApplicationReferences),
             Box::new(m0012_organisations_by_name::OrganisationsByName),
+            Box::new(m0013_members_found::MembersFound),
         ]
     }
 }

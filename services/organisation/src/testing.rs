@@ -102,13 +102,15 @@ impl Stage {
         self.served = self.another().await;
     }
 
-    /// Keeps what is told of invitations from now on.
+    /// Keeps what is told of invitations, and of memberships in time, from now on.
     pub(crate) fn listen(&self) -> Heard {
         const KEYS: &[&str] = &[
             "organisation.invitation.created.v1",
             "organisation.invitation.reissued.v1",
             "organisation.invitation.reminded.v1",
             "organisation.invitation.settled.v1",
+            "organisation.membership.begun.v1",
+            "organisation.membership.ended.v1",
         ];
         let heard = Heard::default();
         let told = heard.0.clone();
@@ -163,6 +165,12 @@ impl Stage {
         self.accounts.services.lock().unwrap().insert(id.to_string(), name.to_owned());
         let claims = Claims::service(id, name.to_owned(), scopes.to_owned(), clock.new_id());
         self.who(id, "", self.bench.sign(claims))
+    }
+
+    /// What the identity service says of somebody's account from now on.
+    pub(crate) fn account_is(&self, who: &Who, status: UserStatus) {
+        let mut users = self.accounts.users.lock().unwrap();
+        users.get_mut(&who.email).unwrap().set_status(status);
     }
 
     fn who(&self, id: Uuid, email: &str, token: String) -> Who {

@@ -200,7 +200,8 @@ fn message<'a>(
             Kind::Enum(_) => Value::EnumNumber(1),
             Kind::Int32 => Value::I32(1),
             Kind::Message(inner) if !inner.full_name().ends_with("Timestamp") => {
-                Value::Message(message(inner, text))
+                let one = Value::Message(message(inner, text));
+                if field.is_list() { Value::List(vec![one]) } else { one }
             }
             _ => continue,
         };

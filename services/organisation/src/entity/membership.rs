@@ -11,13 +11,20 @@ use sea_orm::{
 
 use super::{
     ancestor, membership_role,
-    organisation::{self, PLATFORM, etag},
+    organisation::{self, PLATFORM},
     person, role,
 };
 use crate::domain::{
     rights::{self, Rights},
     role::{BuiltIn, Roles},
 };
+
+pub(crate) mod changing;
+mod many;
+mod shown;
+
+pub(crate) use many::rights_of_all;
+pub(crate) use shown::{shown, shown_all};
 
 /// A user or service account in an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -48,6 +55,22 @@ pub(crate) enum State {
     Suspended,
 }
 
+impl State {
+    /// What it is to callers at a moment, with the time of the membership.
+    pub(crate) fn at(self, now: Time, span: Span) -> proto::MembershipState {
+        use proto::MembershipState;
+        if self == Self::Suspended {
+            MembershipState::Suspended
+        } else if span.valid_from.is_some_and(|from| from > now) {
+            MembershipState::NotYetValid
+        } else if span.expires_at.is_some_and(|until| until <= now) {
+            MembershipState::Expired
+        } else {
+            MembershipState::Active
+        }
+    }
+}
+
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub(crate) enum Relation {}
 
@@ -56,16 +79,8 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Model {
     /// Where it stands at a moment.
     pub(crate) fn state_at(&self, now: Time) -> proto::MembershipState {
-        use proto::MembershipState;
-        if self.state == State::Suspended {
-            MembershipState::Suspended
-        } else if self.valid_from.is_some_and(|from| from > now) {
-            MembershipState::NotYetValid
-        } else if self.has_ended(now) {
-            MembershipState::Expired
-        } else {
-            MembershipState::Active
-        }
+        let span = Span { valid_from: self.valid_from, expires_at: self.expires_at };
+        self.state.at(now, span)
     }
 
     /// Whether its time is over.
@@ -73,29 +88,10 @@ impl Model {
         self.expires_at.is_some_and(|until| until <= now)
     }
 
-    /// As callers see it at a moment; a service account is no person.
-    pub(crate) fn seen(
-        self,
-        roles: Vec<String>,
-        person: Option<person::Model>,
-        now: Time,
-    ) -> proto::Membership {
-        let (email, display_name) =
-            person.map(|person| (person.email, person.display_name)).unwrap_or_default();
-        proto::Membership {
-            organisation_id: self.organisation_id.to_string(),
-            user_id: self.subject_id.to_string(),
-            email,
-            display_name,
-            roles,
-            created_at: Some(api::timestamp(self.created_at)),
-            state: self.state_at(now).into(),
-            valid_from: self.valid_from.map(api::timestamp),
-            expires_at: self.expires_at.map(api::timestamp),
-            etag: etag(self.version),
-            invitation_id: String::new(),
-            is_service_account: self.is_service_account,
-        }
+    /// Whether it makes its subject an owner for good at a moment: active, begun, without end.
+    pub(crate) fn owns_for_good(&self, roles: &Roles, now: Time) -> bool {
+        let active = self.state_at(now) == proto::MembershipState::Active;
+        active && self.expires_at.is_none() && roles.contains(BuiltIn::Owner.id())
     }
 }
 
@@ -141,6 +137,13 @@ pub(crate) async fn rights_held(
 }
 
 fn held(subject: Uuid, organisation: Uuid, now: Time) -> Select<membership_role::Entity> {
+    held_by(now)
+        .filter(ancestor::Column::OrganisationId.eq(organisation))
+        .filter(membership_role::Column::SubjectId.eq(subject))
+}
+
+/// The roles that count at a moment, for each node at or below the one they were given at.
+fn held_by(now: Time) -> Select<membership_role::Entity> {
     let to_ancestor = membership_role::Entity::belongs_to(ancestor::Entity)
         .from(membership_role::Column::OrganisationId)
         .to(ancestor::Column::AncestorId);
@@ -157,8 +160,6 @@ fn held(subject: Uuid, organisation: Uuid, now: Time) -> Select<membership_role:
         .join(JoinType::InnerJoin, to_organisation.into())
         .join(JoinType::InnerJoin, to_membership())
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
-        .filter(ancestor::Column::OrganisationId.eq(organisation))
-        .filter(membership_role::Column::SubjectId.eq(subject))
         .filter(counts(now))
 }
 
@@ -245,10 +246,8 @@ impl Span {
         let valid_from = read_moment(fields, from, valid_from, now);
         let expires_at = read_moment(fields, until, expires_at, now);
         let span = Self { valid_from: valid_from?, expires_at: expires_at? };
-        if !span.ends_after_beginning() {
-            fields.reject(until, AFTER_BEGINNING);
-        }
-        Some(span)
+        let fits = span.ends_after_beginning();
+        fields.read(until, if fits { Ok(span) } else { Err(AFTER_BEGINNING) })
     }
 
     pub(crate) fn ends_after_beginning(&self) -> bool {

@@ -20,6 +20,8 @@ pub(crate) struct Model {
     pub user_id: Uuid,
     pub email: String,
     pub display_name: String,
+    /// The address folded, as UTF-8: what is searched by.
+    pub search_email: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -65,9 +67,10 @@ pub(crate) async fn remember(
         user_id: Set(user_id),
         email: Set(email.to_owned()),
         display_name: Set(display_name.to_owned()),
+        search_email: Set(fold(email).into_bytes()),
     };
     let anew = OnConflict::column(Column::UserId)
-        .update_columns([Column::Email, Column::DisplayName])
+        .update_columns([Column::Email, Column::DisplayName, Column::SearchEmail])
         .to_owned();
     Entity::insert(row).on_conflict(anew).exec_without_returning(tx).await?;
     // Lists of members are ordered by name.
