@@ -44,6 +44,12 @@ impl PageRequest {
         Self::parse_ordered(fields, page_size, page_token, "", &[])
     }
 
+    /// The same with pages of up to 1000 rows, for lists of identifiers alone.
+    pub fn parse_large(fields: &mut Fields, page_size: i32, page_token: &str) -> Option<Self> {
+        let most = (1000, Malformed("1 to 1000, or 0 for the default of 50"));
+        Self::parse_sized(fields, (page_size, most), page_token, "", &[])
+    }
+
     /// Reads `page_size`, `page_token` and `order_by`, noting violations. `order_by` is what AIP-132
     /// makes of one field: `created_at` (the default, also when it is left empty) or one of `keys`,
     /// with ` desc` after it for the opposite direction. A token of another order is a violation.
@@ -54,10 +60,21 @@ impl PageRequest {
         order_by: &str,
         keys: &'static [&'static str],
     ) -> Option<Self> {
-        let size = match page_size {
+        let most = (100, Malformed("1 to 100, or 0 for the default of 50"));
+        Self::parse_sized(fields, (page_size, most), page_token, order_by, keys)
+    }
+
+    fn parse_sized(
+        fields: &mut Fields,
+        (size, (most, expected)): (i32, (i32, Malformed)),
+        page_token: &str,
+        order_by: &str,
+        keys: &'static [&'static str],
+    ) -> Option<Self> {
+        let size = match size {
             0 => Ok(50),
-            1..=100 => Ok(page_size.unsigned_abs().into()),
-            _ => Err(Malformed("1 to 100, or 0 for the default of 50")),
+            size if (1..=most).contains(&size) => Ok(size.unsigned_abs().into()),
+            _ => Err(expected),
         };
         let size = fields.read("page_size", size);
         // Without its order nothing can be said about a token.

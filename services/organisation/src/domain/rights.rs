@@ -46,7 +46,7 @@ pub(crate) enum Denied {
 }
 
 /// What is left of the rights at an archived organisation, of those who could restore it.
-const WHEN_ARCHIVED: Permissions = Permissions::of(&[
+pub(crate) const WHEN_ARCHIVED: Permissions = Permissions::of(&[
     Permission::OrganisationsRead,
     Permission::OrganisationsArchive,
     Permission::MembersRead,
