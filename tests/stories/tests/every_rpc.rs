@@ -28,6 +28,7 @@ const ANYBODY: &[&str] = &[
     "usher.identity.v1.SessionService/RevokeCurrentSession",
     "usher.identity.v1.UserService/GetCurrentUser",
     "usher.organisation.v1.AccessRequestService/ListOwnAccessRequests",
+    "usher.organisation.v1.InvitationService/ListOwnInvitations",
     "usher.organisation.v1.OrganisationService/ListOrganisations",
     "usher.organisation.v1.PermissionService/CheckPermission",
     "usher.organisation.v1.RoleService/ListPermissions",
