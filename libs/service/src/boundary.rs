@@ -52,6 +52,8 @@ pub(crate) async fn guard(
     let asked = header(request.headers(), "grpc-timeout").and_then(deadline::parse_header);
     let time = asked.map_or(limit, |asked| asked.min(limit));
 
+    // The deadline is that of an answer's beginning: what streams on after it bounds itself, by how
+    // long nothing comes and by what each message may take.
     let response = async {
         match deadline::within(time, boundary.pass(&path, request, next)).await {
             Some(response) => tell_malformed(response),

@@ -50,6 +50,17 @@ impl Call {
         Ok((call, request))
     }
 
+    /// The same call about something else: one of many that come in one.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            action: self.action,
+            on_behalf_of: self.on_behalf_of,
+            once: Ok(None),
+            about: OnceLock::new(),
+        }
+    }
+
     /// What makes a repetition known.
     pub(crate) fn once(&self) -> Result<Option<&Key>, Error> {
         self.once.as_ref().map(Option::as_ref).map_err(|_| {

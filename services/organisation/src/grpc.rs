@@ -76,7 +76,7 @@ impl Organisations {
     }
 
     /// The history has a bound: of what one subject is refused in a minute, the first 600.
-    async fn note_refusal(&self, call: &Call, reason: &str) {
+    pub(crate) async fn note_refusal(&self, call: &Call, reason: &str) {
         const MOST: u64 = 600;
         let key = format!("usher:refusals:{}", call.subject);
         let counted = self.cache.count(&key, Duration::from_secs(60)).await;

@@ -6,6 +6,7 @@ pub(crate) mod decline;
 pub(crate) mod expire;
 pub(crate) mod get;
 pub(crate) mod get_mail;
+pub(crate) mod import;
 pub(crate) mod inspect_link;
 pub(crate) mod list;
 pub(crate) mod list_own;

@@ -86,6 +86,8 @@ struct Organisations {
     /// How long before its end an invitation is reminded of; zero for never.
     reminder: Duration,
     limits: Limits,
+    /// What a row of an import may take.
+    rpc_timeout: std::time::Duration,
 }
 
 impl Organisations {
@@ -106,6 +108,7 @@ impl Organisations {
             },
             reminder: infra.settings.invitation_reminder,
             limits: Limits::of(&infra.settings),
+            rpc_timeout: infra.settings.rpc_timeout,
         })
     }
 

@@ -2,9 +2,10 @@ use api::{
     identity::v1::{
         CreateInvitedUserRequest, User, UserStatus, user_service_client::UserServiceClient,
     },
-    organisation::v1::{CreateInvitationRequest, Invitation, InvitationCreated},
+    organisation::v1::{CreateInvitationRequest, Invitation, InvitationCreated, InvitationState},
 };
 use kernel::{DisplayName, Duration, EmailAddress, Fields, Malformed, Time, Uuid, parse_id};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use crate::{
     Organisations,
@@ -80,6 +81,32 @@ impl Prepared {
         }
         let inviter = (call.subject, call.giver());
         Ok(Self { organisation, email, display_name, offer, found, policy, life, inviter })
+    }
+
+    /// Whether the invitee still lacks what is offered, as far as is known here: nobody is asked, and
+    /// nothing is written. An account that has never been seen here is not known of.
+    pub(crate) async fn require_news(&self, service: &Organisations) -> Result<(), Error> {
+        let (database, now) = (service.database.read(), service.clock.now());
+        let pending = invitation::Entity::find()
+            .filter(invitation::Column::OrganisationId.eq(self.organisation))
+            .filter(invitation::Column::Email.eq(self.email.as_str()))
+            .filter(invitation::in_state(InvitationState::Pending, now))
+            .one(database)
+            .await?;
+        if let Some(pending) = pending {
+            return Err(Error::InvitationPending { id: pending.id });
+        }
+        let known = person::Entity::find()
+            .filter(person::Column::Email.eq(self.email.as_str()))
+            .one(database)
+            .await?;
+        let Some(known) = known else { return Ok(()) };
+        let held = membership::lasting_roles(database, known.user_id, self.organisation, now);
+        let held = held.await?;
+        if self.found.roles.iter().all(|role| held.contains(role.id)) {
+            return Err(Error::AlreadyMember);
+        }
+        if self.policy.refuses_accounts() { Err(Error::AccountExists) } else { Ok(()) }
     }
 
     /// Counts the invitation against its limits, and answers the invitee's account, from the identity

@@ -140,6 +140,11 @@ impl Stage {
         rows.count(self.service.database.read()).await.unwrap()
     }
 
+    /// How many accounts the identity service has.
+    pub(crate) fn accounts(&self) -> usize {
+        self.accounts.users.lock().unwrap().len()
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&self, time: Duration) {
         self.bench.clock.advance(time);

@@ -1,5 +1,5 @@
 use api::organisation::v1::{invitation_service_server::InvitationService, *};
-use tonic::{Request, Response};
+use tonic::{Request, Response, Streaming};
 
 use super::Answer;
 use crate::{Organisations, call::Call, invitations as slices};
@@ -76,6 +76,14 @@ impl InvitationService for Organisations {
     ) -> Answer<AcceptInvitationResponse> {
         let (call, request) = Call::change(request, "invitations.accept", |it| &it.request_id)?;
         self.answer(&call, slices::accept::accept(self, &call, request)).await
+    }
+
+    async fn import_invitations(
+        &self,
+        request: Request<Streaming<ImportInvitationsRequest>>,
+    ) -> Answer<slices::import::Results> {
+        let (call, rows) = Call::read(request, "invitations.import")?;
+        Ok(Response::new(slices::import::import(self, call, rows).await?))
     }
 
     async fn inspect_invitation_link(
