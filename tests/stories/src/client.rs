@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use crate::PASSWORD;
+
 /// A caller of the REST surface.
 #[derive(Clone)]
 pub struct Client {
@@ -15,6 +17,17 @@ pub struct Answer {
     pub status: u16,
     /// The JSON body; null if there is none.
     pub body: Value,
+}
+
+/// What a browser was told after a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The HTTP status.
+    pub status: u16,
+    /// Where to go.
+    pub location: Option<String>,
+    /// What to keep, as `name=value`.
+    pub cookie: Option<String>,
 }
 
 impl Answer {
@@ -131,6 +144,32 @@ impl Client {
     pub async fn submit(&self, url: &str, form: &[(&str, &str)]) -> (u16, String) {
         let answer = self.http.post(url).form(form).send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("a page"))
+    }
+
+    /// Submits the enrolment form of a link as a browser that shows each step: it follows nothing.
+    pub async fn submit_form(&self, link: &str, name: &str) -> Submitted {
+        let form = [("display_name", name), ("password", PASSWORD), ("password_again", PASSWORD)];
+        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let browser = browser.build().expect("a browser");
+        let answer = browser.post(format!("{link}/enrol")).form(&form).send().await;
+        let answer = answer.expect("an answer");
+        let header = |name| {
+            let value = answer.headers().get(name)?;
+            Some(value.to_str().expect("a header of text").to_owned())
+        };
+        Submitted {
+            status: answer.status().as_u16(),
+            location: header("location"),
+            cookie: header("set-cookie")
+                .and_then(|cookie| Some(cookie.split(';').next()?.to_owned())),
+        }
+    }
+
+    /// A page, with a cookie.
+    pub async fn open_with_cookie(&self, path: &str, cookie: &str) -> String {
+        let request = self.http.get(self.url(path)).header("cookie", cookie);
+        let answer = request.header("accept", "text/html").send().await.expect("an answer");
+        answer.text().await.expect("a page")
     }
 
     fn url(&self, path: &str) -> String {

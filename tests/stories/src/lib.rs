@@ -5,7 +5,7 @@ mod client;
 mod platform;
 mod process;
 
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, Submitted};
 pub use platform::{PASSWORD, Platform, noon};
 pub use process::Process;
 

@@ -90,15 +90,24 @@ impl Platform {
 
     /// Every service a process of its own, on PostgreSQL, RabbitMQ, Redis and a mail server.
     pub async fn on_real_servers() -> Self {
+        Self::on_real_servers_with(&[]).await
+    }
+
+    /// The same, with these settings over the usual ones.
+    pub async fn on_real_servers_with(settings: &[(&str, &str)]) -> Self {
         let sink = SmtpSink::start().await;
         let smtp = format!("smtp://{}", sink.address());
-        let mut this = Self::with_mail_server(&smtp).await;
+        let mut this = Self::with_mail_server_and(&smtp, settings).await;
         this.sink = Some(sink);
         this
     }
 
     /// The same, with a mail server at a given URL.
     pub async fn with_mail_server(smtp_url: &str) -> Self {
+        Self::with_mail_server_and(smtp_url, &[]).await
+    }
+
+    async fn with_mail_server_and(smtp_url: &str, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [http, identity, organisation, notification] = [(); 4].map(|()| free_address());
         let database = servers::postgres().await;
@@ -147,6 +156,7 @@ impl Platform {
         ] {
             let (management, secret) = (free_address(), format!("{SECRET} {service}"));
             let mut environment = common.to_vec();
+            environment.extend(settings);
             environment.extend([
                 ("USHER_LISTEN", listen.as_str()),
                 ("USHER_MANAGEMENT_LISTEN", &management),
@@ -225,13 +235,17 @@ impl Platform {
         self.nth_link_mailed_to(email, 1).await
     }
 
+    /// Waits until so many mails to an address have arrived.
+    pub async fn nth_mail_to(&self, email: &str, count: usize) -> String {
+        eventually(&format!("mail {count} to {email}"), async || {
+            self.texts_mailed_to(email).await.get(count - 1).cloned()
+        })
+        .await
+    }
+
     /// Waits until so many mails to an address have arrived, and takes the link of the newest.
     pub async fn nth_link_mailed_to(&self, email: &str, count: usize) -> String {
-        let text = eventually(&format!("mail {count} to {email}"), async || {
-            let texts = self.texts_mailed_to(email).await;
-            texts.get(count - 1).cloned()
-        })
-        .await;
+        let text = self.nth_mail_to(email, count).await;
         let mut words = text.split_whitespace();
         words.find(|word| word.contains("/invitations/")).expect("a link in the mail").to_owned()
     }
@@ -265,7 +279,14 @@ impl Platform {
 
     /// A service account's token, made by the platform owner.
     pub async fn service_token(&self, name: &str, scopes: &[&str]) -> String {
-        use api::identity::v1::{CreateServiceAccountRequest, IssueServiceTokenRequest};
+        self.service_account(name, scopes).await.1
+    }
+
+    /// A service account, made by the platform owner: its identifier and a token.
+    pub async fn service_account(&self, name: &str, scopes: &[&str]) -> (String, String) {
+        use api::identity::v1::{
+            CreateServiceAccountRequest, CreateServiceAccountResponse, IssueServiceTokenRequest,
+        };
         let owner = self.owner().await;
         let mut accounts = ServiceAccountServiceClient::new(self.identity());
         let request = CreateServiceAccountRequest {
@@ -273,9 +294,11 @@ impl Platform {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let created = accounts.create_service_account(with_token(owner.token(), request)).await;
-        let secret = created.expect("a service account").into_inner().secret;
+        let CreateServiceAccountResponse { service_account, secret } =
+            created.expect("a service account").into_inner();
         let request = IssueServiceTokenRequest { name: name.to_owned(), secret };
-        accounts.issue_service_token(request).await.expect("a token").into_inner().access_token
+        let token = accounts.issue_service_token(request).await.expect("a token").into_inner();
+        (service_account.expect("an account").id, token.access_token)
     }
 }
 
