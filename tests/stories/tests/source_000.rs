@@ -245,7 +245,7 @@ async fn approver_level_comes_by_request_to_support(scene: &Scene, teacher: &Cli
     assert!(["OWN_REQUEST", "PERMISSION_MISSING"].contains(&reason(&own).as_str()), "{own:?}");
     // The next holder up the tree is asked by mail; support finds it without belonging to the school.
     platform.nth_mail_to("owner@example.com", 1).await;
-    assert_eq!(scene.to_decide(&support).await, [asked.id.clone()]);
+    assert_eq!(scene.to_decide(&support).await, [asked.id.as_str()]);
     let decided = scene.approve(&support, &asked).await.expect("decided");
     assert_eq!(decided.state(), AccessRequestState::Approved);
     let again = scene.approve(&support, &asked).await.expect_err("once");
