@@ -59,7 +59,8 @@ async fn scenario_b_of_source_002(bench: Bench) {
     let sibling = stage.organisation(&owner, "ABC Holdings - Child 2", &root).await;
     let carl = stage.member("carl@example.com", &child, &["admin"]).await;
     invite(&carl, &child, "new@example.com").await.unwrap();
-    assert_eq!(members(&carl, &child).await.unwrap(), ["carl@example.com"]);
+    // Whoever is invited is shown among the members.
+    assert_eq!(members(&carl, &child).await.unwrap(), ["carl@example.com", "new@example.com"]);
     for hidden in [&root, &sibling] {
         assert_eq!(reason(get(&carl, hidden).await), "ORGANISATION_NOT_FOUND");
         assert_eq!(reason(members(&carl, hidden).await), "ORGANISATION_NOT_FOUND");
