@@ -1,8 +1,6 @@
 //! A stage for tests: the service as production starts it, beside an identity service that knows
 //! whom the test makes.
 
-mod model;
-mod property;
 mod tree;
 
 use std::{
@@ -45,7 +43,6 @@ use crate::{
         organisation::PLATFORM,
         person, role,
     },
-    invitations, memberships,
 };
 
 /// The running service.
@@ -151,12 +148,6 @@ impl Stage {
     /// Lets time pass.
     pub(crate) fn pass(&self, time: Duration) {
         self.bench.clock.advance(time);
-    }
-
-    /// Does what is due at this moment, which timers do within a second.
-    pub(crate) async fn let_time_work(&self) {
-        while memberships::keep_time::keep_time(&self.service).await.unwrap() {}
-        while invitations::expire::expire(&self.service).await.unwrap() {}
     }
 
     pub(crate) fn now(&self) -> Time {
