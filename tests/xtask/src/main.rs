@@ -1,6 +1,5 @@
 //! `cargo xtask`: the chores of this workspace that need more than one cargo command.
 
-mod bench;
 mod group;
 mod interruption;
 mod programs;
@@ -19,7 +18,6 @@ The chores of this workspace that need more than one cargo command.
 Usage:
   cargo xtask test [--] [ARGS...]   Run every test, with real servers behind them.
   cargo xtask servers               Start the servers alone and keep them running.
-  cargo xtask bench [ARGS...]       Measure, with a release build.
   cargo xtask help                  Show this text.
 
 `test` installs what is missing (with apt-get, where there is one), builds `usher`,
@@ -35,9 +33,6 @@ runs until Ctrl-C or the end of its standard input. In another terminal, paste t
 lines and run any test again and again without waiting for a broker to start:
 
   cargo test -p bus
-
-`bench` builds the measuring program for release, starts the same servers, and runs it;
-`cargo xtask bench --help` tells what it measures.
 
 The variables:
   USHER_TEST_POSTGRES_URL              a superuser; each test creates its own database
@@ -63,7 +58,6 @@ fn main() -> ExitCode {
         }
         ["test", rest @ ..] => test::run(rest, &interruption),
         ["servers"] => servers::run(&interruption),
-        ["bench", rest @ ..] => bench::run(rest, &interruption),
         _ => {
             eprint!("xtask: there is no such command.\n\n{HELP}");
             return ExitCode::from(2);
