@@ -1,6 +1,7 @@
 //! A stage for tests: the service as production starts it, beside an identity service that knows
 //! whom the test makes.
 
+mod refusals;
 mod tree;
 
 use std::{
@@ -32,7 +33,8 @@ use service::{Claims, Module, Signer};
 use testkit::{Bench, Connection, Served, eventually};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
-use tonic_types::StatusExt as _;
+
+pub(crate) use refusals::{reason, violations};
 
 use crate::{
     Organisations,
@@ -309,20 +311,6 @@ impl Who {
     pub(crate) fn audit(&self) -> AuditServiceClient<Connection> {
         AuditServiceClient::new(self.connection.clone())
     }
-}
-
-/// The documented reason of a refusal, or its code when it has none.
-pub(crate) fn reason<T>(answer: Result<T, Status>) -> String {
-    let Err(status) = answer else { return "OK".to_owned() };
-    let info = status.get_details_error_info();
-    info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason)
-}
-
-/// The fields that a refusal names.
-pub(crate) fn violations<T>(answer: Result<T, Status>) -> Vec<String> {
-    let Err(status) = answer else { return Vec::new() };
-    let violations = status.get_details_bad_request().map(|request| request.field_violations);
-    violations.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
 }
 
 /// The identity service, as far as this one asks it.
