@@ -163,7 +163,7 @@ async fn t05_fifty_submissions_of_one_link_make_one_account(platform: Platform) 
 async fn of_accept_and_revoke_at_once_one_wins(platform: Platform) {
     let (owner, root) = organisation(&platform).await;
     let ada = platform.member(&owner, &root, "ada@example.com", "user").await;
-    for round in 0..20 {
+    for round in 0..15 {
         let child = owner.create_organisation(&format!("Child {round}"), Some(&root)).await;
         let invitation = owner.invite(&child, "ada@example.com", "admin").await;
         let (accepted, revoked) = tokio::join!(

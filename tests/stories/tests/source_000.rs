@@ -250,7 +250,7 @@ async fn approver_level_comes_by_request_to_support(scene: &Scene, teacher: &Cli
     assert_eq!(decided.state(), AccessRequestState::Approved);
     let again = scene.approve(&support, &asked).await.expect_err("once");
     assert_eq!(reason(&again), "ACCESS_REQUEST_SETTLED");
-    assert_eq!(scene.roles_of("teacher@example.com").await, ["End-user", "approver"]);
+    assert_eq!(scene.roles_of("teacher@example.com").await, ["approver", "End-user"]);
     // Received and decided, after the invitation.
     platform.nth_mail_to("teacher@example.com", 3).await;
     // Support acts within its own ceiling.
