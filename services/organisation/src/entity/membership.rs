@@ -111,6 +111,21 @@ struct Held {
 }
 
 /// The rights of a subject at an organisation at a moment; none if there is no such organisation.
+///
+/// One query. On PostgreSQL 15 with 20,000 organisations and 200,000 memberships it is probes of
+/// indexes alone (0.3 ms cold), but for the few rows of `roles`:
+///
+/// ```text
+/// Nested Loop
+///   Nested Loop, memberships.organisation_id = ancestor_id
+///     Index Only Scan using membership_roles_held   (subject_id = …)
+///     Index Scan using organisation_ancestors_pkey  (organisation_id = …): at most ten rows
+///   Index Scan using organisations_pkey             (id = …)
+///   Index Scan using memberships_pkey               (subject_id = …, organisation_id = ancestor_id)
+///   Seq Scan on roles
+/// ```
+///
+/// It may enter by all the roles of the subject, who has few as a rule.
 pub(crate) async fn rights(
     connection: &impl ConnectionTrait,
     subject: Uuid,

@@ -58,12 +58,17 @@ pub(crate) async fn list_permitted(
     if nodes.is_empty() {
         return Ok(ListPermittedOrganisationsResponse::default());
     }
-    let mut open = Condition::any().add(organisation::Column::ArchivedBy.is_null());
-    if WHEN_ARCHIVED.contains(permission) {
-        let archivers = highest(&given, &above, Permission::OrganisationsArchive);
-        open = open.add(is_below(archivers));
+    let archivers = match WHEN_ARCHIVED.contains(permission) {
+        true => highest(&given, &above, Permission::OrganisationsArchive),
+        false => Vec::new(),
+    };
+    let open = open(&nodes, archivers, &above);
+    let mut rows = below(nodes).filter(open);
+    if let Some(after) = page.after {
+        // Both sides of the join are entered at the page's place.
+        rows = rows.filter(organisation::Column::Id.gt(after));
     }
-    let rows = page.apply(below(nodes).filter(open), None::<Column>, Column::OrganisationId);
+    let rows = page.apply(rows, None::<Column>, Column::OrganisationId);
     let ids = rows.into_tuple::<Uuid>().all(database).await?;
     let page = page.cut(ids, |id| *id);
     Ok(ListPermittedOrganisationsResponse {
@@ -125,6 +130,20 @@ fn highest(given: &[Given], above: &[ancestor::Model], permission: Permission) -
         nodes.remove(node);
     });
     nodes.into_iter().collect()
+}
+
+/// Which of the organisations below these nodes are open: those archived only to whoever may archive
+/// there. A subquery asks for that only where it differs from one to the next, as a planner takes it
+/// for dear.
+fn open(nodes: &[Uuid], archivers: Vec<Uuid>, above: &[ancestor::Model]) -> Condition {
+    let can: HashSet<_> = archivers.iter().collect();
+    let below = above.iter().filter(|row| can.contains(&row.ancestor_id));
+    let below: HashSet<_> = below.map(|row| row.organisation_id).collect();
+    if nodes.iter().all(|node| can.contains(node) || below.contains(node)) {
+        return Condition::all();
+    }
+    let open = Condition::any().add(organisation::Column::ArchivedBy.is_null());
+    if archivers.is_empty() { open } else { open.add(is_below(archivers)) }
 }
 
 /// The organisations at or below these nodes; the platform is none.
