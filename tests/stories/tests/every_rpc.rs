@@ -34,6 +34,18 @@ const ANYBODY: &[&str] = &[
     "usher.organisation.v1.RoleService/ListPermissions",
 ];
 
+/// A service whose code lacks an RPC compiles all the same (`libs/api/build.rs`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_rpc_is_missing_in_its_service() {
+    let platform = Platform::on_sqlite().await;
+    let service = platform.service_token("powerless", &[]).await;
+    for method in methods() {
+        let answer = call(&platform, &method, Bytes::new(), Some(&service)).await;
+        let code = answer.as_ref().err().map(Status::code);
+        assert_ne!(code, Some(Code::Unimplemented), "{}: {answer:?}", name(&method));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_token_only_the_public_rpcs_answer() {
     let platform = Platform::on_sqlite().await;

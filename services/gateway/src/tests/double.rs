@@ -194,32 +194,14 @@ fn tokens() -> Option<SessionTokens> {
 
 type Answer<T> = Result<Response<T>, Status>;
 
-fn unexpected<T>() -> Answer<T> {
-    Err(Status::unimplemented("no test asks for this"))
-}
-
 #[tonic::async_trait]
 impl UserService for World {
-    async fn get_current_user(
-        &self,
-        _: Request<identity::GetCurrentUserRequest>,
-    ) -> Answer<identity::GetCurrentUserResponse> {
-        unexpected()
-    }
-
     async fn get_user(
         &self,
         request: Request<identity::GetUserRequest>,
     ) -> Answer<identity::GetUserResponse> {
         self.note("GetUser", &request.get_ref().id, &request)?;
         Ok(Response::new(identity::GetUserResponse { user: self.user() }))
-    }
-
-    async fn create_invited_user(
-        &self,
-        _: Request<identity::CreateInvitedUserRequest>,
-    ) -> Answer<identity::CreateInvitedUserResponse> {
-        unexpected()
     }
 
     async fn enrol_user(
@@ -242,13 +224,6 @@ impl SessionService for World {
         Ok(Response::new(identity::CreateSessionResponse { tokens: tokens(), user: self.user() }))
     }
 
-    async fn refresh_session(
-        &self,
-        _: Request<identity::RefreshSessionRequest>,
-    ) -> Answer<identity::RefreshSessionResponse> {
-        unexpected()
-    }
-
     async fn revoke_current_session(
         &self,
         request: Request<identity::RevokeCurrentSessionRequest>,
@@ -260,13 +235,6 @@ impl SessionService for World {
 
 #[tonic::async_trait]
 impl ServiceAccountService for World {
-    async fn create_service_account(
-        &self,
-        _: Request<identity::CreateServiceAccountRequest>,
-    ) -> Answer<identity::CreateServiceAccountResponse> {
-        unexpected()
-    }
-
     async fn issue_service_token(
         &self,
         request: Request<identity::IssueServiceTokenRequest>,
@@ -385,12 +353,5 @@ impl InvitationService for World {
             redirect_url: link.redirect_url.to_owned(),
             inviter_display_name: link.inviter.to_owned(),
         }))
-    }
-
-    async fn get_invitation_mail(
-        &self,
-        _: Request<organisation::GetInvitationMailRequest>,
-    ) -> Answer<organisation::GetInvitationMailResponse> {
-        unexpected()
     }
 }

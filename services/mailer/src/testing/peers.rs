@@ -74,20 +74,6 @@ impl ServiceAccountService for Fakes {
             expires_in: Some(prost_types::Duration { seconds: 600, nanos: 0 }),
         }))
     }
-
-    async fn get_service_account(
-        &self,
-        _: Request<identity::GetServiceAccountRequest>,
-    ) -> Answer<identity::GetServiceAccountResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn create_service_account(
-        &self,
-        _: Request<identity::CreateServiceAccountRequest>,
-    ) -> Answer<identity::CreateServiceAccountResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
 }
 
 #[tonic::async_trait]
@@ -101,27 +87,6 @@ impl UserService for Fakes {
         let user = self.answer("GetUser")?.user.clone();
         Ok(Response::new(identity::GetUserResponse { user: Some(user) }))
     }
-
-    async fn get_current_user(
-        &self,
-        _: Request<identity::GetCurrentUserRequest>,
-    ) -> Answer<identity::GetCurrentUserResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn create_invited_user(
-        &self,
-        _: Request<identity::CreateInvitedUserRequest>,
-    ) -> Answer<identity::CreateInvitedUserResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn enrol_user(
-        &self,
-        _: Request<identity::EnrolUserRequest>,
-    ) -> Answer<identity::EnrolUserResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
 }
 
 #[tonic::async_trait]
@@ -132,55 +97,6 @@ impl InvitationService for Fakes {
     ) -> Answer<GetInvitationMailResponse> {
         assert_eq!(request.into_inner().issue, 1);
         Ok(Response::new(self.answer("GetInvitationMail")?.mail.clone()))
-    }
-
-    async fn create_invitation(
-        &self,
-        _: Request<organisation::CreateInvitationRequest>,
-    ) -> Answer<organisation::CreateInvitationResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn get_invitation(
-        &self,
-        _: Request<organisation::GetInvitationRequest>,
-    ) -> Answer<organisation::GetInvitationResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn list_invitations(
-        &self,
-        _: Request<organisation::ListInvitationsRequest>,
-    ) -> Answer<organisation::ListInvitationsResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn reissue_invitation(
-        &self,
-        _: Request<organisation::ReissueInvitationRequest>,
-    ) -> Answer<organisation::ReissueInvitationResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn revoke_invitation(
-        &self,
-        _: Request<organisation::RevokeInvitationRequest>,
-    ) -> Answer<organisation::RevokeInvitationResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn accept_invitation(
-        &self,
-        _: Request<organisation::AcceptInvitationRequest>,
-    ) -> Answer<organisation::AcceptInvitationResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn inspect_invitation_link(
-        &self,
-        _: Request<organisation::InspectInvitationLinkRequest>,
-    ) -> Answer<organisation::InspectInvitationLinkResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
@@ -198,55 +114,6 @@ impl AccessRequestService for Fakes {
         let mut world = self.answer("GetAccessRequestMail")?;
         world.asked.push(request.mail());
         Ok(Response::new(world.request.clone()))
-    }
-
-    async fn create_access_request(
-        &self,
-        _: Request<organisation::CreateAccessRequestRequest>,
-    ) -> Answer<organisation::CreateAccessRequestResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn get_access_request(
-        &self,
-        _: Request<organisation::GetAccessRequestRequest>,
-    ) -> Answer<organisation::GetAccessRequestResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn list_access_requests(
-        &self,
-        _: Request<organisation::ListAccessRequestsRequest>,
-    ) -> Answer<organisation::ListAccessRequestsResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn list_own_access_requests(
-        &self,
-        _: Request<organisation::ListOwnAccessRequestsRequest>,
-    ) -> Answer<organisation::ListOwnAccessRequestsResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn approve_access_request(
-        &self,
-        _: Request<organisation::ApproveAccessRequestRequest>,
-    ) -> Answer<organisation::ApproveAccessRequestResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn reject_access_request(
-        &self,
-        _: Request<organisation::RejectAccessRequestRequest>,
-    ) -> Answer<organisation::RejectAccessRequestResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn withdraw_access_request(
-        &self,
-        _: Request<organisation::WithdrawAccessRequestRequest>,
-    ) -> Answer<organisation::WithdrawAccessRequestResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
@@ -293,20 +160,6 @@ impl DeliveryService for Fakes {
             }
         }
         Ok(Response::new(notification::RecordAttemptResponse::default()))
-    }
-
-    async fn get_delivery(
-        &self,
-        _: Request<notification::GetDeliveryRequest>,
-    ) -> Answer<notification::GetDeliveryResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
-    }
-
-    async fn list_deliveries(
-        &self,
-        _: Request<notification::ListDeliveriesRequest>,
-    ) -> Answer<notification::ListDeliveriesResponse> {
-        Err(Status::unimplemented("not asked in these tests"))
     }
 }
 
