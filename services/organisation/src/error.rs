@@ -190,6 +190,7 @@ impl From<Error> for Status {
             Error::Database(error) if refers_to_nothing(&error) => unavailable(error),
             Error::Database(error) => internal(error),
             Error::Peer(status) => peer_unavailable(&status),
+            Error::Internal(cause) => internal(cause),
             error => internal(format!("{error:?}")),
         }
     }

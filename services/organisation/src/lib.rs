@@ -18,8 +18,6 @@
 //! probe of two indexes for each of at most nine nodes, at every depth and for any number of
 //! memberships.
 
-#![allow(dead_code, reason = "rooms that the next slices move into")]
-
 mod access_requests;
 mod applications;
 mod audit;
