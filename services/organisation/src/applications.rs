@@ -30,9 +30,8 @@ const MOST: usize = 20;
 
 /// An application that the caller may change: with `applications.manage` at its organisation.
 async fn managed(change: &Change<'_>, call: &Call, id: Uuid) -> Result<application::Model, Error> {
-    let seen = application::seen_by(&**change, id, call.subject, change.now).await?;
+    let seen = application::seen_by(&**change, id, call, change.now).await?;
     let (found, rights) = seen.ok_or(Error::ApplicationNotFound)?;
-    call.note(found.organisation_id);
     let permission = Permission::ApplicationsManage;
     match rights.require(permission) {
         // Whoever sees the application from below does not see its organisation.

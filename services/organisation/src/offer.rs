@@ -179,11 +179,7 @@ impl Offer {
             return Err(Error::ApplicationWithoutRedirect);
         }
         let Some(callback) = &self.callback else { return Ok(()) };
-        let mut registered = application.callback_hosts.lines();
-        if registered.any(|host| host.eq_ignore_ascii_case(callback.host())) {
-            Ok(())
-        } else {
-            Err(Error::CallbackNotRegistered)
-        }
+        let registered = application.takes_callbacks_at(callback);
+        if registered { Ok(()) } else { Err(Error::CallbackNotRegistered) }
     }
 }

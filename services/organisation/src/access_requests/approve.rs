@@ -41,9 +41,8 @@ pub(crate) async fn approve(
     };
 
     let change = service.begin(call).await?;
-    let seen = access_request::seen_by(&*change, id, call.subject, change.now).await?;
+    let seen = access_request::seen_by(&*change, id, call, change.now).await?;
     let found = seen.ok_or(Error::AccessRequestNotFound)?;
-    call.note(found.organisation_id);
     let roles = hold_and_require(&change, call, &found).await?;
     let decision = Decision { by: Some(call.subject), reason: reason.as_str() };
     if !access_request::conclude(&change, &found, State::Approved, decision).await? {
@@ -63,6 +62,7 @@ pub(crate) async fn approve(
 /// the roles as they are now.
 async fn hold_and_require(change: &Change<'_>, call: &Call, found: &Model) -> Result<Roles, Error> {
     let Model { requester_id, organisation_id, .. } = *found;
+    invitation::hold_offered(change, requester_id, organisation_id).await?;
     // What is granted is written into the requester's membership. Two who decide on one another at
     // once take the two memberships in one order.
     if requester_id < call.subject {

@@ -21,9 +21,8 @@ pub(crate) async fn get(
         return Err(Error::Invalid(fields));
     };
     let (database, now) = (service.database.read(), service.clock.now());
-    let seen = access_request::seen_by(database, id, call.subject, now).await?;
+    let seen = access_request::seen_by(database, id, call, now).await?;
     let found = seen.ok_or(Error::AccessRequestNotFound)?;
-    call.note(found.organisation_id);
     let requester = person::Entity::find_by_id(found.requester_id).one(database).await?;
     Ok(GetAccessRequestResponse { access_request: Some(found.seen_at(requester, now)) })
 }

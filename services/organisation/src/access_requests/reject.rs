@@ -29,9 +29,8 @@ pub(crate) async fn reject(
     };
 
     let change = service.begin(call).await?;
-    let seen = access_request::seen_by(&*change, id, call.subject, change.now).await?;
+    let seen = access_request::seen_by(&*change, id, call, change.now).await?;
     let found = seen.ok_or(Error::AccessRequestNotFound)?;
-    call.note(found.organisation_id);
     require_decider(&change, call, &found).await?;
     require_pending(&found, change.now)?;
     let decision = Decision { by: Some(call.subject), reason: reason.as_str() };

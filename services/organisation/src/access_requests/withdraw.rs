@@ -24,9 +24,8 @@ pub(crate) async fn withdraw(
     };
 
     let change = service.begin(call).await?;
-    let seen = access_request::seen_by(&*change, id, call.subject, change.now).await?;
+    let seen = access_request::seen_by(&*change, id, call, change.now).await?;
     let found = seen.ok_or(Error::AccessRequestNotFound)?;
-    call.note(found.organisation_id);
     if found.requester_id != call.subject {
         return Err(Error::RequesterRequired);
     }

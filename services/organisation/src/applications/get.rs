@@ -21,9 +21,8 @@ pub(crate) async fn get(
         return Err(Error::Invalid(fields));
     };
     let (database, now) = (service.database.read(), service.clock.now());
-    let seen = application::seen_by(database, id, call.subject, now).await?;
+    let seen = application::seen_by(database, id, call, now).await?;
     let (found, _) = seen.ok_or(Error::ApplicationNotFound)?;
-    call.note(found.organisation_id);
     let default = role::by_id(database, [found.default_role_id]).await?.to_string();
     Ok(GetApplicationResponse { application: Some(found.seen(default)) })
 }

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::{
     Organisations,
+    domain::callback_url::CallbackUrl,
     entity::{application, invitation},
     webhooks::{Failure, Webhooks},
 };
@@ -102,12 +103,12 @@ async fn find(
 /// The URL, if its host still is one of the application's: it may have been taken off since the
 /// invitation was made.
 fn registered(application: &application::Model, url: &str) -> Result<Url, Refusal> {
-    let url = Url::parse(url).map_err(|error| Refusal::Reject(error.to_string()))?;
-    if application.takes_callbacks_at(&url) {
-        Ok(url)
-    } else {
-        Err(Refusal::Reject("the application has not registered the callback's host".to_owned()))
+    let callback = CallbackUrl::parse(url).map_err(|error| Refusal::Reject(error.to_string()))?;
+    if !application.takes_callbacks_at(&callback) {
+        let why = "the application has not registered the callback's host";
+        return Err(Refusal::Reject(why.to_owned()));
     }
+    Url::parse(url).map_err(|error| Refusal::Reject(error.to_string()))
 }
 
 fn sign(key: &[u8], signed: &str) -> String {

@@ -11,6 +11,7 @@ use sea_orm::{
 
 use super::{ancestor, membership, person, role};
 use crate::{
+    call::Call,
     change::{Change, Record},
     domain::{
         access_request::{Reason, Target, Times},
@@ -172,19 +173,20 @@ pub(crate) fn in_state(number: i32, now: Time) -> Result<Condition, Malformed> {
     })
 }
 
-/// A request as a subject finds it: their own, or one at an organisation where they hold
+/// A request as a caller finds it: their own, or one at an organisation where they hold
 /// `requests.read`.
 pub(crate) async fn seen_by(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    subject: Uuid,
+    call: &Call,
     now: Time,
 ) -> Result<Option<Model>, DbErr> {
     let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    if found.requester_id == subject {
+    call.note(found.organisation_id);
+    if found.requester_id == call.subject {
         return Ok(Some(found));
     }
-    let rights = membership::rights(connection, subject, found.organisation_id, now).await?;
+    let rights = membership::rights(connection, call.subject, found.organisation_id, now).await?;
     Ok(rights.allow(Permission::RequestsRead).then_some(found))
 }
 

@@ -5,10 +5,12 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, JoinType, QuerySelect as _, entity::prelude::*,
     sea_query::LockType,
 };
-use url::Url;
 
 use super::{ancestor, membership, organisation::etag, reach};
-use crate::domain::{permission::Permission, rights::Rights};
+use crate::{
+    call::Call,
+    domain::{callback_url::CallbackUrl, permission::Permission, rights::Rights},
+};
 
 /// A service instance run by an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -47,11 +49,9 @@ impl Model {
         key.secret(Sealed { id: self.id, generation: self.secret_generation })
     }
 
-    /// Whether it has registered a URL's host: a host without a port stands for all its ports.
-    pub(crate) fn takes_callbacks_at(&self, url: &Url) -> bool {
-        let Some(host) = url.host_str() else { return false };
-        let port = url.port().map(|port| format!("{host}:{port}"));
-        self.callback_hosts.lines().any(|it| it == host || port.as_deref() == Some(it))
+    /// Whether it has registered a URL's host, with the port unless that is the scheme's own.
+    pub(crate) fn takes_callbacks_at(&self, url: &CallbackUrl) -> bool {
+        self.callback_hosts.lines().any(|host| host == url.host())
     }
 
     /// The same as its callers get it: as Standard Webhooks writes secrets.
@@ -95,16 +95,17 @@ pub(crate) async fn find_usable(
     usable_at(organisation).filter(Column::Id.eq(id)).one(connection).await
 }
 
-/// An application as a subject finds it who may read its organisation, or one below, with their
+/// An application as a caller finds it who may read its organisation, or one below, with their
 /// rights at its organisation: there they may not even see it.
 pub(crate) async fn seen_by(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    subject: Uuid,
+    call: &Call,
     now: Time,
 ) -> Result<Option<(Model, Rights)>, DbErr> {
     let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    let organisation = found.organisation_id;
+    let (subject, organisation) = (call.subject, found.organisation_id);
+    call.note(organisation);
     let rights = membership::rights(connection, subject, organisation, now).await?;
     let read = Permission::OrganisationsRead;
     let sees = rights.allow(read)

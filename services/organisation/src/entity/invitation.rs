@@ -16,6 +16,7 @@ use super::{
     role,
 };
 use crate::{
+    call::Call,
     change::{Change, Record},
     domain::{
         invitation::State as DomainState,
@@ -155,16 +156,17 @@ impl Model {
     }
 }
 
-/// An invitation as a subject with `invitations.read` at its organisation finds it, with their
-/// rights there.
+/// An invitation as a caller with `invitations.read` at its organisation finds it, with their
+/// rights there. A refusal is written into the history of that organisation.
 pub(crate) async fn seen_by(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    subject: Uuid,
+    call: &Call,
     now: Time,
 ) -> Result<Option<(Model, Rights)>, DbErr> {
     let Some(found) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
-    let rights = membership::rights(connection, subject, found.organisation_id, now).await?;
+    call.note(found.organisation_id);
+    let rights = membership::rights(connection, call.subject, found.organisation_id, now).await?;
     Ok(rights.allow(Permission::InvitationsRead).then_some((found, rights)))
 }
 
@@ -172,11 +174,11 @@ pub(crate) async fn seen_by(
 pub(crate) async fn held_by(
     tx: &DatabaseTransaction,
     id: Uuid,
-    subject: Uuid,
+    call: &Call,
     now: Time,
 ) -> Result<Option<(Model, Rights)>, DbErr> {
     Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(tx).await?;
-    seen_by(tx, id, subject, now).await
+    seen_by(tx, id, call, now).await
 }
 
 /// What an invitation is ordered by: the name of the invitee, or the address.
@@ -282,6 +284,27 @@ impl State {
             Self::Expired => "expired",
         }
     }
+}
+
+/// Holds what an organisation offers a subject until the end of the transaction. Whoever gives roles
+/// and settles offers by that takes them first, before the membership, as an acceptance does.
+pub(crate) async fn hold_offered(
+    tx: &DatabaseTransaction,
+    subject: Uuid,
+    organisation: Uuid,
+) -> Result<(), DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::InviteeId.eq(subject))
+        .filter(Column::OrganisationId.eq(organisation))
+        .filter(Column::State.eq(State::Pending))
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .into_tuple::<Uuid>()
+        .all(tx)
+        .await?;
+    Ok(())
 }
 
 /// Settles what an organisation still offers a subject who has it by now: a pending invitation that

@@ -10,10 +10,13 @@ use super::{
     organisation::{self, PLATFORM, etag},
     reach,
 };
-use crate::domain::{
-    permission::{Permission, Permissions},
-    rights::{Denied, Rights},
-    role::{BuiltIn, Role, RoleKey, Roles},
+use crate::{
+    call::Call,
+    domain::{
+        permission::{Permission, Permissions},
+        rights::{Denied, Rights},
+        role::{BuiltIn, Role, RoleKey, Roles},
+    },
 };
 
 /// A role: built in (owned by the platform), of a root, or of an application.
@@ -194,24 +197,25 @@ impl Found {
     }
 }
 
-/// A role as a subject finds it, who needs `organisations.read` where it belongs to, or somewhere
+/// A role as a caller finds it, who needs `organisations.read` where it belongs to, or somewhere
 /// below. Everybody finds the built-in ones.
 pub(crate) async fn seen_by(
     connection: &impl ConnectionTrait,
     id: Uuid,
-    subject: Uuid,
+    call: &Call,
     now: Time,
 ) -> Result<Option<Found>, DbErr> {
     let Some(role) = Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
     if role.is_application_role {
-        let seen = application::seen_by(connection, role.owner_id, subject, now).await?;
+        let seen = application::seen_by(connection, role.owner_id, call, now).await?;
         return Ok(seen.map(|(application, rights)| Found {
             role,
             organisation: application.organisation_id,
             rights,
         }));
     }
-    let organisation = role.owner_id;
+    let (subject, organisation) = (call.subject, role.owner_id);
+    call.note(organisation);
     let rights = membership::rights(connection, subject, organisation, now).await?;
     let read = Permission::OrganisationsRead;
     let sees = BuiltIn::of(id).is_some()

@@ -16,7 +16,7 @@ pub(crate) async fn get(
         return Err(Error::Invalid(fields));
     };
     let (database, now) = (service.database.read(), service.clock.now());
-    let found = match invitation::seen_by(database, id, call.subject, now).await? {
+    let found = match invitation::seen_by(database, id, call, now).await? {
         Some((found, _)) => found,
         None => {
             let own = invitation::Entity::find_by_id(id)

@@ -37,10 +37,9 @@ pub(crate) async fn reissue(
 
     let change = service.begin(call).await?;
     let now = change.now;
-    let seen = invitation::held_by(&change, id, call.subject, now).await?;
+    let seen = invitation::held_by(&change, id, call, now).await?;
     let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
     rights.require(Permission::InvitationsReissue)?;
-    call.note(found.organisation_id);
     let among = role::given_at(found.organisation_id);
     let roles = role::find_again(&*change, among, &found.roles).await?;
     rights.require_to_grant(&roles.ok_or(Error::RoleNotFound)?, call.giver())?;
@@ -92,9 +91,8 @@ pub(crate) async fn reissue(
 /// whether the caller may reissue at all.
 async fn count(service: &Organisations, call: &Call, id: Uuid) -> Result<(), Error> {
     let (database, now) = (service.database.read(), service.clock.now());
-    let seen = invitation::seen_by(database, id, call.subject, now).await?;
+    let seen = invitation::seen_by(database, id, call, now).await?;
     let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
-    call.note(found.organisation_id);
     rights.require(Permission::InvitationsReissue)?;
     service.count_invitation(call, found.organisation_id, &found.email).await
 }

@@ -28,9 +28,8 @@ pub(crate) async fn revoke(
 
     let change = service.begin(call).await?;
     let now = change.now;
-    let seen = invitation::seen_by(&*change, id, call.subject, now).await?;
-    let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
-    call.note(found.organisation_id);
+    let seen = invitation::seen_by(&*change, id, call, now).await?;
+    let (_, rights) = seen.ok_or(Error::InvitationNotFound)?;
     rights.require(Permission::InvitationsRevoke)?;
     let revoked = invitation::Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Revoked))

@@ -44,9 +44,8 @@ pub(crate) async fn update(
 
     let change = service.begin(call).await?;
     let now = change.now;
-    let seen = invitation::held_by(&change, id, call.subject, now).await?;
+    let seen = invitation::held_by(&change, id, call, now).await?;
     let (found, rights) = seen.ok_or(Error::InvitationNotFound)?;
-    call.note(found.organisation_id);
     rights.require(Permission::InvitationsUpdate)?;
     let mut offer = Offer::of(&found);
     for path in &mask {

@@ -71,6 +71,7 @@ pub(crate) async fn create(
     let account = account_of(service, subject, is_service_account).await?;
 
     let change = service.begin(call).await?;
+    invitation::hold_offered(&change, subject, organisation).await?;
     let roles = role::by_id(&*change, roles.ids()).await?;
     let rights = service.rights(call, &*change, organisation).await?;
     rights.require(Permission::MembersCreate)?;

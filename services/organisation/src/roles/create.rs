@@ -148,10 +148,9 @@ async fn authorise(
             Ok((rights, id, id))
         }
         Owner::Application(id) => {
-            let seen = application::seen_by(&**change, id, call.subject, change.now).await?;
+            let seen = application::seen_by(&**change, id, call, change.now).await?;
             let (application, rights) = seen.ok_or(Error::ApplicationNotFound)?;
             let organisation = application.organisation_id;
-            call.note(organisation);
             require_to_manage(&rights)?;
             Ok((rights, organisation, id))
         }

@@ -44,9 +44,8 @@ pub(crate) async fn delete(
     organisation::hold_tree(&change, true).await?;
     // Nobody is given it meanwhile.
     role::Entity::find_by_id(id).lock(LockType::Update).one(&**change.tx()).await?;
-    let found = role::seen_by(&*change, id, call.subject, change.now).await?;
+    let found = role::seen_by(&*change, id, call, change.now).await?;
     let found = found.ok_or(Error::RoleNotFound)?;
-    call.note(found.organisation);
     if BuiltIn::of(id).is_some() {
         return Err(Error::RoleBuiltIn);
     }

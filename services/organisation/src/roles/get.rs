@@ -16,7 +16,7 @@ pub(crate) async fn get(
         return Err(Error::Invalid(fields));
     };
     let (database, now) = (service.database.read(), service.clock.now());
-    let found = role::seen_by(database, id, call.subject, now).await?;
+    let found = role::seen_by(database, id, call, now).await?;
     let found = found.ok_or(Error::RoleNotFound)?;
     Ok(GetRoleResponse { role: Some(found.seen()) })
 }

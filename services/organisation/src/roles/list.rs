@@ -80,8 +80,6 @@ async fn require_organisation(
 
 async fn require_application(service: &Organisations, call: &Call, id: Uuid) -> Result<(), Error> {
     let (database, now) = (service.database.read(), service.clock.now());
-    let seen = application::seen_by(database, id, call.subject, now).await?;
-    let (found, _) = seen.ok_or(Error::ApplicationNotFound)?;
-    call.note(found.organisation_id);
-    Ok(())
+    let seen = application::seen_by(database, id, call, now).await?;
+    seen.map(|_| ()).ok_or(Error::ApplicationNotFound)
 }

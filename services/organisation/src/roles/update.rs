@@ -54,9 +54,8 @@ pub(crate) async fn update(
     };
 
     let change = service.begin(call).await?;
-    let found = role::seen_by(&*change, id, call.subject, change.now).await?;
+    let found = role::seen_by(&*change, id, call, change.now).await?;
     let found = found.ok_or(Error::RoleNotFound)?;
-    call.note(found.organisation);
     if BuiltIn::of(id).is_some() {
         return Err(Error::RoleBuiltIn);
     }

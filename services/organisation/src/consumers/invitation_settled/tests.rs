@@ -126,7 +126,7 @@ impl Scene {
             organisation_id: root.parse().unwrap(),
             display_name: "Manage schools".to_owned(),
             redirect_urls: "https://schools.example.com/".to_owned(),
-            callback_hosts: "127.0.0.1".to_owned(),
+            callback_hosts: url.split('/').nth(2).unwrap().to_owned(),
             default_role_id: BuiltIn::User.id(),
             assign_on_invite: false,
             secret_generation: 1,
@@ -253,7 +253,7 @@ async fn a_host_that_was_taken_off_hears_nothing(bench: Bench) {
     let (listener, url) = Listener::start(&[]).await;
     let scene = Scene::set(bench, &url).await;
     application::Entity::update_many()
-        .col_expr(application::Column::CallbackHosts, Expr::value("127.0.0.10\nexample.com"))
+        .col_expr(application::Column::CallbackHosts, Expr::value("127.0.0.1\nexample.com"))
         .exec(scene.stage.service.database.read())
         .await
         .unwrap();

@@ -12,6 +12,7 @@ testkit::on_both_databases!(
     an_offer_that_adds_nothing_is_settled,
     support_is_given_at_the_platform,
     a_repeated_addition_is_one,
+    an_addition_and_an_acceptance_at_once_make_one_member,
 );
 
 async fn whoever_is_added_is_a_member_at_once(bench: Bench) {
@@ -138,4 +139,31 @@ async fn a_repeated_addition_is_one(bench: Bench) {
     let again = CreateMembershipRequest { request_id: String::new(), ..request };
     let answer = owner.memberships().create_membership(again).await;
     assert_eq!(reason(answer), "ALREADY_MEMBER");
+}
+
+async fn an_addition_and_an_acceptance_at_once_make_one_member(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    for round in 0..200 {
+        let ada = stage.person(&format!("ada{round}@example.com"));
+        let id = stage.invite(&owner, &root, &ada.email).await;
+        let answers = testkit::race(2, |index| {
+            let (owner, ada) = (owner.clone(), ada.clone());
+            let (root, id) = (root.clone(), id.clone());
+            async move {
+                if index == 0 {
+                    return reason(create(&owner, &root, &ada, &["user"]).await);
+                }
+                let request = AcceptInvitationRequest { id, ..Default::default() };
+                reason(ada.invitations().accept_invitation(request).await)
+            }
+        });
+        let answers = answers.await;
+        assert!(["OK", "ALREADY_MEMBER"].contains(&answers[0].as_str()), "{round}: {answers:?}");
+        assert_eq!(answers[1], "OK", "round {round}");
+        let request = GetInvitationRequest { id };
+        let offered = owner.invitations().get_invitation(request).await.unwrap().into_inner();
+        assert_eq!(offered.invitation.unwrap().state(), InvitationState::Accepted);
+        assert_eq!(get(&owner, &root, &ada).await.unwrap().roles, ["user"]);
+    }
 }
