@@ -1,4 +1,4 @@
-//! Every RPC of the descriptor set, called by nobody and by somebody without rights: refused,
+//! Every RPC of the descriptor set, called by nobody and by somebody without rights there: refused,
 //! except those of the documented lists.
 
 use bytes::Bytes;
@@ -66,12 +66,14 @@ async fn without_a_token_only_the_public_rpcs_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_token_without_rights_every_other_rpc_refuses() {
+async fn t10_without_rights_at_the_target_every_other_rpc_refuses() {
     let platform = Platform::on_sqlite().await;
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     let other = owner.create_organisation("XYZ", None).await;
     let ada = platform.member(&owner, &other, "ada@example.com", "user").await;
+    // All rights, but elsewhere.
+    let bob = platform.member(&owner, &other, "bob@example.com", "owner").await;
     let invitation = owner.invite(&root, "eve@example.com", "user").await;
     let service = platform.service_token("powerless", &[]).await;
     for method in methods() {
@@ -80,7 +82,7 @@ async fn with_a_token_without_rights_every_other_rpc_refuses() {
             continue;
         }
         let request = plausible_request(&method, &root, &invitation);
-        for token in [ada.token(), &service] {
+        for token in [ada.token(), bob.token(), &service] {
             let answer = call(&platform, &method, request.clone(), Some(token)).await;
             let refused = answer.expect_err(&name);
             let expected = [Code::PermissionDenied, Code::NotFound];

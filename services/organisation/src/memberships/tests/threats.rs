@@ -205,7 +205,14 @@ async fn sights(
     let checked = who.permissions().check_permission(check).await.unwrap().into_inner();
     let batched = who.permissions().batch_check_permissions(batch).await.unwrap().into_inner();
     let permitted = who.permissions().list_permitted_organisations(permitted).await;
+    let applications =
+        ListApplicationsRequest { organisation_id: id.clone(), ..Default::default() };
+    let roles = ListRolesRequest { organisation_id: id.clone(), ..Default::default() };
+    let requests = ListAccessRequestsRequest { organisation_id: id.clone(), ..Default::default() };
     vec![
+        ("ListApplications", who.applications().list_applications(applications).await.is_ok()),
+        ("ListRoles", who.roles().list_roles(roles).await.is_ok()),
+        ("ListAccessRequests", who.access_requests().list_access_requests(requests).await.is_ok()),
         ("GetOrganisation", who.organisations().get_organisation(of_organisation).await.is_ok()),
         ("ListOrganisations", every.iter().any(|organisation| organisation.id == id)),
         ("GetMembership", get(who, organisation, owner).await.is_ok()),
