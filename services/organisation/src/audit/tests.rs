@@ -1,8 +1,9 @@
 use api::organisation::v1::{
-    AcceptInvitationRequest, AuditFilter, AuditRecord, CheckPermissionRequest,
-    CreateInvitationRequest, CreateOrganisationRequest, ExportAuditRecordsRequest,
-    GetInvitationRequest, GetOrganisationRequest, ListAuditRecordsRequest, ListInvitationsRequest,
-    ListMembershipsRequest, ReissueInvitationRequest, RevokeInvitationRequest,
+    AcceptInvitationRequest, ArchiveOrganisationRequest, AuditFilter, AuditRecord,
+    CheckPermissionRequest, CreateInvitationRequest, CreateOrganisationRequest,
+    ExportAuditRecordsRequest, GetInvitationRequest, GetOrganisationRequest,
+    ListAuditRecordsRequest, ListInvitationsRequest, ListMembershipsRequest,
+    ReissueInvitationRequest, RevokeInvitationRequest,
 };
 use kernel::{Duration, Uuid};
 use sea_orm::{
@@ -15,8 +16,9 @@ use super::seal::seal;
 use crate::{
     audit_chain::{Broken, Fault, Head, Verifier},
     entity::{
+        ancestor,
         audit_record::{ActorKind, Column, Entity, Model},
-        membership,
+        invitation, membership, organisation, person,
     },
     testing::{Stage, Who, reason, violations},
 };
@@ -32,6 +34,7 @@ testkit::on_both_databases!(
     of_what_one_subject_is_refused_there_is_a_bound,
     a_service_account_says_for_whom_it_acts,
     the_history_holds_nothing_that_somebody_typed,
+    the_history_outlives_organisations_and_people,
 );
 
 /// A waiting record of nobody's.
@@ -559,5 +562,35 @@ async fn the_history_holds_nothing_that_somebody_typed(bench: Bench) {
     for row in rows {
         let said = format!("{row:?}").to_lowercase();
         assert!(!said.contains(MARK) && !said.contains('@') && !said.contains("<b>"), "{said}");
+    }
+}
+
+async fn the_history_outlives_organisations_and_people(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let platform = stage.platform_owner().await;
+    let (owner, root) = stage.root("ABC Holdings").await;
+    stage.invite(&owner, &root, "ada@example.com").await;
+    let before = list(&owner, at(&root)).await.unwrap();
+    let request = ArchiveOrganisationRequest { id: root.clone(), ..Default::default() };
+    owner.organisations().archive_organisation(request).await.unwrap();
+    // Closed, it is read by whoever could open it again.
+    assert_eq!(list(&owner, at(&root)).await.unwrap().len(), before.len() + 1);
+    // Erased, with everybody who was there.
+    let (database, id) = (stage.service.database.read(), root.parse::<Uuid>().unwrap());
+    let invitations =
+        invitation::Entity::delete_many().filter(invitation::Column::OrganisationId.eq(id));
+    invitations.exec(database).await.unwrap();
+    let members =
+        membership::Entity::delete_many().filter(membership::Column::OrganisationId.eq(id));
+    members.exec(database).await.unwrap();
+    let places = ancestor::Entity::delete_many().filter(ancestor::Column::OrganisationId.eq(id));
+    places.exec(database).await.unwrap();
+    organisation::Entity::delete_by_id(id).exec(database).await.unwrap();
+    person::Entity::delete_by_id(owner.id).exec(database).await.unwrap();
+    let head = verified(&stage, &platform).await.unwrap();
+    let left = export(&platform, AuditFilter::default()).await.unwrap();
+    assert_eq!(head.sequence, i64::try_from(left.len()).unwrap());
+    for record in before {
+        assert!(left.iter().any(|it| it.id == record.id && it.organisation_id == root));
     }
 }
