@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of this workspace that need more than one cargo command.
 
+mod bench;
 mod group;
 mod interruption;
 mod programs;
@@ -18,6 +19,7 @@ The chores of this workspace that need more than one cargo command.
 Usage:
   cargo xtask test [--] [ARGS...]   Run every test, with real servers behind them.
   cargo xtask servers               Start the servers alone and keep them running.
+  cargo xtask bench [ARGS...]       Measure checks and lists, with a release build.
   cargo xtask help                  Show this text.
 
 `test` installs what is missing (with apt-get, where there is one), builds `usher`,
@@ -34,11 +36,15 @@ lines and run any test again and again without waiting for a broker to start:
 
   cargo test -p bus
 
+`bench` builds the measuring program for release, starts the same servers, and runs it.
+It prints its report on standard output; `cargo xtask bench --help` tells what it measures.
+
 The variables:
   USHER_TEST_POSTGRES_URL              a superuser; each test creates its own database
   USHER_TEST_RABBITMQ_URL              the broker; each test uses a virtual host of its own
   USHER_TEST_RABBITMQ_MANAGEMENT_URL   the broker's HTTP interface, to create virtual hosts
   USHER_TEST_REDIS_URL                 a server without persistence
+  USHER_TEST_POSTGRES_LOG              PostgreSQL's log, where `bench` finds the plans of queries
 ";
 
 fn main() -> ExitCode {
@@ -58,6 +64,7 @@ fn main() -> ExitCode {
         }
         ["test", rest @ ..] => test::run(rest, &interruption),
         ["servers"] => servers::run(&interruption),
+        ["bench", rest @ ..] => bench::run(rest, &interruption),
         _ => {
             eprint!("xtask: there is no such command.\n\n{HELP}");
             return ExitCode::from(2);

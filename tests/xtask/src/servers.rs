@@ -109,7 +109,7 @@ impl Servers {
     }
 
     /// What the tests read to find the servers.
-    pub fn environment(&self) -> [(&'static str, String); 4] {
+    pub fn environment(&self) -> [(&'static str, String); 5] {
         let Ports { postgres, amqp, management, redis, .. } = self.ports;
         [
             (
@@ -122,6 +122,10 @@ impl Servers {
                 format!("http://guest:guest@127.0.0.1:{management}"),
             ),
             ("USHER_TEST_REDIS_URL", format!("redis://127.0.0.1:{redis}")),
+            (
+                "USHER_TEST_POSTGRES_LOG",
+                self.room.path().join("postgres.log").display().to_string(),
+            ),
         ]
     }
 

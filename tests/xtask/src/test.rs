@@ -106,7 +106,7 @@ fn chooses_packages(arguments: &[&str]) -> bool {
 
 /// Cargo as a person would have called it: what `cargo run` set for this program is taken out
 /// again, because build scripts that look at it would be run anew each time.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
@@ -131,7 +131,7 @@ fn relay(from: impl Read, mut to: impl Write) -> Result<Totals> {
     Ok(totals)
 }
 
-fn exit_code(status: ExitStatus) -> ExitCode {
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     code.map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -1,0 +1,37 @@
+//! Measures Usher against what the machine can do, in one run. `cargo xtask bench` starts it.
+
+mod listings;
+mod plans;
+mod population;
+mod question;
+mod report;
+mod scale;
+mod stage;
+mod timing;
+
+const HELP: &str = "\
+Measures Usher, and beside it what the same machine and database can do at best.
+
+Usage: cargo xtask bench [scale] [--members N]
+
+  scale   (the default) Checks, and the first and the last page of lists, of an organisation
+          with 10^3 and of one with 10^6 memberships, on PostgreSQL and through gRPC, with the
+          plans of the queries. --members takes another number than 1000000.
+
+It prints a report in Markdown. Nothing fails for being slow.
+";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let members = match arguments.as_slice() {
+        [] | ["scale"] => 1_000_000,
+        ["scale", "--members", number] | ["--members", number] => number.parse()?,
+        _ => {
+            print!("{HELP}");
+            return Ok(());
+        }
+    };
+    scale::measure(members).await
+}
