@@ -13,12 +13,14 @@ use api::{
         permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
     },
 };
+use kernel::Clock;
 use service::{Auth, Peer, Peers};
 
 /// What every handler works with: the other services.
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub peers: Peers,
+    pub clock: Clock,
     /// Whether the start page can lead to the mailbox.
     pub has_mailbox: bool,
     /// Whether browsers reach this over https, by configuration.

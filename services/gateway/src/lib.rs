@@ -49,6 +49,7 @@ use openapi::Routes;
 pub fn build(infra: &Infra) -> anyhow::Result<Module> {
     let gateway = Gateway {
         peers: infra.peers("gateway")?,
+        clock: infra.clock.clone(),
         has_mailbox: infra.has_mailbox(),
         is_https: infra.settings.public_url.starts_with("https:"),
     };

@@ -1,10 +1,13 @@
 //! What a person sees. Pages work without JavaScript, because there is none.
 
+mod errors;
 mod failure;
 mod form;
 mod home;
 mod invitation;
+mod invite;
 mod session;
+mod sign_in;
 mod style;
 
 use askama::Template;
@@ -19,7 +22,12 @@ pub(crate) use failure::speak;
 use crate::{clients::Gateway, problem::Problem};
 
 pub(crate) fn routes() -> Router<Gateway> {
-    Router::new().merge(home::routes()).merge(style::routes()).merge(invitation::routes())
+    Router::new()
+        .merge(home::routes())
+        .merge(style::routes())
+        .merge(sign_in::routes())
+        .merge(invite::routes())
+        .merge(invitation::routes())
 }
 
 /// A page. Askama escapes every value that a template shows.

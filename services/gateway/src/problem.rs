@@ -8,6 +8,7 @@
 //! | 400 | `INVALID_ARGUMENT` | `errors` names every wrong field |
 //! | 400 | `BODY_MALFORMED` | the body is not the JSON object, or the form, that it should be |
 //! | 401 | `TOKEN_INVALID` | no bearer token, or something that cannot be one |
+//! | 403 | `FORM_FOREIGN` | a form was sent from another site |
 //! | 404 | `PATH_UNKNOWN` | there is nothing at this path |
 //! | 405 | `METHOD_NOT_ALLOWED` | the path has other methods; `Allow` lists them |
 //! | 412 | `ETAG_MISMATCH` | `If-Match` named a version that is gone |

@@ -2,6 +2,7 @@
 
 mod changes;
 mod double;
+mod invite;
 mod lists;
 mod mailbox;
 mod openapi;

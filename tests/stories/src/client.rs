@@ -28,6 +28,8 @@ pub struct Submitted {
     pub location: Option<String>,
     /// What to keep, as `name=value`.
     pub cookie: Option<String>,
+    /// What is shown.
+    pub page: String,
 }
 
 impl Answer {
@@ -149,10 +151,29 @@ impl Client {
     /// Submits the enrolment form of a link as a browser that shows each step: it follows nothing.
     pub async fn submit_form(&self, link: &str, name: &str) -> Submitted {
         let form = [("display_name", name), ("password", PASSWORD), ("password_again", PASSWORD)];
+        self.submit_with_cookie(&format!("{link}/enrol"), &form, "").await
+    }
+
+    /// Signs in at the page; answers the browser's cookie.
+    pub async fn sign_in_at_the_page(&self, email: &str, password: &str) -> String {
+        let form = [("email", email), ("password", password)];
+        let submitted = self.submit_with_cookie(&self.url("/sign-in"), &form, "").await;
+        assert_eq!(submitted.status, 303, "{}", submitted.page);
+        submitted.cookie.expect("a session")
+    }
+
+    /// Submits a form of ours, as a browser that follows nothing.
+    pub async fn submit_with_cookie(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        cookie: &str,
+    ) -> Submitted {
         let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let browser = browser.build().expect("a browser");
-        let answer = browser.post(format!("{link}/enrol")).form(&form).send().await;
-        let answer = answer.expect("an answer");
+        let request = browser.post(url).form(&form).header("sec-fetch-site", "same-origin");
+        let request = request.header("accept", "text/html").header("cookie", cookie);
+        let answer = request.send().await.expect("an answer");
         let header = |name| {
             let value = answer.headers().get(name)?;
             Some(value.to_str().expect("a header of text").to_owned())
@@ -162,6 +183,7 @@ impl Client {
             location: header("location"),
             cookie: header("set-cookie")
                 .and_then(|cookie| Some(cookie.split(';').next()?.to_owned())),
+            page: answer.text().await.expect("a page"),
         }
     }
 
@@ -172,7 +194,8 @@ impl Client {
         answer.text().await.expect("a page")
     }
 
-    fn url(&self, path: &str) -> String {
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 

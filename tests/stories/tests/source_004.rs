@@ -34,6 +34,7 @@ async fn source_004_user_invitation() {
     an_existing_account_ends_with_an_error(&scene, &dean).await;
     let invitation = the_account_exists_at_once_and_is_unusable(&scene, &dean).await;
     the_person_enrols_is_signed_in_and_redirected(&scene, &invitation).await;
+    a_privileged_person_enters_an_invitation_in_a_form(&scene).await;
 }
 
 impl Scene {
@@ -193,4 +194,35 @@ async fn the_person_enrols_is_signed_in_and_redirected(scene: &Scene, invitation
         applications.list_application_access(with_token(scene.owner.token(), request)).await;
     let access = access.expect("a list").into_inner().access;
     assert_eq!(access.len(), 1, "this application assigns itself on invitation");
+}
+
+/// "Form entry (a privileged user enters the invitation credentials manually via a form)."
+async fn a_privileged_person_enters_an_invitation_in_a_form(scene: &Scene) {
+    let dean = scene.platform.anonymous();
+    let cookie = dean.sign_in_at_the_page("dean@example.com", PASSWORD).await;
+    let page = dean.open_with_cookie("/invite", &cookie).await;
+    let path = format!("/invite/{}", scene.university);
+    assert!(page.contains(&path) && !page.contains("Elsewhere"), "{page}");
+    let page = dean.open_with_cookie(&path, &cookie).await;
+    let request_id = page.split("name=\"request_id\" value=\"").nth(1).expect("a form");
+    let request_id = request_id.split('"').next().expect("an id");
+    let mut form = vec![
+        ("request_id", request_id),
+        ("first_name", "Hilbert"),
+        ("last_name", "David"),
+        ("institution", "Göttingen"),
+        ("role", "teacher"),
+        ("application", &scene.application),
+    ];
+    let incomplete = dean.submit_with_cookie(&dean.url(&path), &form, &cookie).await;
+    assert_eq!(incomplete.status, 422, "{}", incomplete.page);
+    assert!(incomplete.page.contains("href=\"#email\""), "{}", incomplete.page);
+    form.push(("email", "david@example.com"));
+    // Sent twice, it invites once.
+    for _ in 0..2 {
+        let invited = dean.submit_with_cookie(&dean.url(&path), &form, &cookie).await;
+        assert_eq!(invited.status, 201, "{}", invited.page);
+        assert!(invited.page.contains("david@example.com is invited"), "{}", invited.page);
+    }
+    scene.platform.link_mailed_to("david@example.com").await;
 }

@@ -30,6 +30,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
+/// Whoever is signed in; everybody else is led to the sign-in page.
+pub(super) struct SignedIn(pub Auth);
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let token = token(&parts.headers).ok_or_else(to_sign_in)?;
+        Ok(Self(Auth::Bearer(token.into())))
+    }
+}
+
+/// 303 to the sign-in page.
+pub(super) fn to_sign_in() -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, "/sign-in")]).into_response()
+}
+
 fn token(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';'));

@@ -4,13 +4,17 @@ use kernel::DisplayName;
 use service::Auth;
 
 use super::{
-    forms::{self, Errors},
+    forms,
     join::join,
     link::{Link, LinkToken},
     sign_in::signed_in,
     stop::{DeadEnd, Stop},
 };
-use crate::{clients::Gateway, pages::form::Form, problem::Problem};
+use crate::{
+    clients::Gateway,
+    pages::{errors::Errors, form::Form},
+    problem::Problem,
+};
 
 /// `POST /invitations/{token}/enrol`: gives the invitee a name and a password, and makes them a
 /// member.

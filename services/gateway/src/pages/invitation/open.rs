@@ -1,11 +1,11 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
-    forms::{self, Errors},
+    forms,
     link::{Link, LinkToken},
     stop::Stop,
 };
-use crate::clients::Gateway;
+use crate::{clients::Gateway, pages::errors::Errors};
 
 /// `GET /invitations/{token}`: what is offered, to whom and until when, with the form that fits the
 /// invitee's account.

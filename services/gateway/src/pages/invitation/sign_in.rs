@@ -2,12 +2,12 @@ use api::identity::v1::{CreateSessionRequest, RevokeCurrentSessionRequest, Sessi
 use axum::{http::StatusCode, response::Response};
 use service::Auth;
 
-use super::{
-    forms::{self, Errors},
-    link::Link,
-    stop::Stop,
+use super::{forms, link::Link, stop::Stop};
+use crate::{
+    clients::Gateway,
+    pages::{errors::Errors, form::Form},
+    problem::Problem,
 };
-use crate::{clients::Gateway, pages::form::Form, problem::Problem};
 
 /// Signs the invitee in for one step, with the address that was invited and no other.
 ///
