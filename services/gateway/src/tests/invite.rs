@@ -135,6 +135,13 @@ async fn the_form_invites_once_however_often_it_is_sent() {
 #[tokio::test]
 async fn what_can_be_mended_is_told_at_its_field_and_nothing_typed_is_lost() {
     let double = Double::start().await;
+    let page = send_in(&double.gateway, "/invite/o1", "email=+&institution=University").await;
+    page.is_page(StatusCode::UNPROCESSABLE_ENTITY);
+    for needed in ["address.", "first name.", "last name."] {
+        page.says(&format!("Enter the person's {needed}").replace('\'', "&#39;"));
+    }
+    page.says("value=\"University\"");
+    assert!(!double.calls().iter().any(|call| call.starts_with("CreateInvitation")));
     let wrong = {
         let mut fields = kernel::Fields::default();
         for field in ["email", "last_name", "roles[0]", "application_id", "personal_message"] {

@@ -57,6 +57,11 @@ pub(super) async fn create(
     form: Form,
 ) -> Result<Response, Stop> {
     let mut typed = Typed::read(&form);
+    let errors = missing(&typed);
+    if !errors.is_empty() {
+        let offers = Offers::of(&gateway, &person, &organisation).await?;
+        return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &InviteForm { offers, typed, errors }));
+    }
     let request = CreateInvitationRequest {
         organisation_id: organisation.clone(),
         email: typed.email.clone(),
@@ -77,7 +82,7 @@ pub(super) async fn create(
         }
         Err(status) => Problem::from(status),
     };
-    let errors = errors(&refused);
+    let errors = mendable(&refused);
     if errors.is_empty() {
         return Err(refused.into());
     }
@@ -87,21 +92,35 @@ pub(super) async fn create(
     Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &InviteForm { offers, typed, errors }))
 }
 
+/// What is needed here: everybody has a name by which a mail can call them.
+fn missing(typed: &Typed) -> Errors {
+    let mut errors = Errors::default();
+    for (field, text, sentence) in [
+        ("email", &typed.email, "Enter the person's address."),
+        ("first_name", &typed.first_name, "Enter the person's first name."),
+        ("last_name", &typed.last_name, "Enter the person's last name."),
+    ] {
+        if text.is_empty() {
+            errors.add(field, sentence);
+        }
+    }
+    errors
+}
+
 /// What the person can mend, at the field where they can.
-fn errors(problem: &Problem) -> Errors {
+fn mendable(problem: &Problem) -> Errors {
     let mut errors = Errors::default();
     for wrong in &problem.errors {
-        let (field, what) = match wrong.field.split('[').next().unwrap_or_default() {
-            "email" => ("email", "an address"),
-            "first_name" | "display_name" => ("first_name", "a first name"),
-            "last_name" => ("last_name", "a last name"),
-            "institution" => ("institution", "an institution"),
-            "roles" => ("role", "a role"),
-            "application_id" => ("application", "an application"),
-            "personal_message" => ("message", "a message"),
+        let field = match wrong.field.split('[').next().unwrap_or_default() {
+            field @ ("email" | "first_name" | "last_name" | "institution") => field,
+            "display_name" => "first_name",
+            "roles" => "role",
+            "application_id" => "application",
+            "personal_message" => "message",
             _ => continue,
         };
-        errors.add(field, format_args!("Enter {what} that is right: {}.", wrong.description));
+        let expected = wrong.description.trim_start_matches("expected ");
+        errors.add(field, format_args!("Enter {expected}."));
     }
     let domain = problem.metadata.get("domain").map_or("", String::as_str);
     let role = problem.metadata.get("role").map_or("", String::as_str);
