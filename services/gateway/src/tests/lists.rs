@@ -30,6 +30,17 @@ async fn a_list_passes_on_every_filter() {
     };
     assert_eq!(double.asked::<ListOrganisationsRequest>(), expected);
 
+    let path = "/api/permitted-organisations?permission=members.read&subject_id=u2";
+    let shown = get(&format!("{path}&page_size=2&page_token=p")).await;
+    assert_eq!(shown["organisation_ids"][0], "o1");
+    let expected = ListPermittedOrganisationsRequest {
+        subject_id: "u2".to_owned(),
+        permission: "members.read".to_owned(),
+        page_size,
+        page_token: page_token.clone(),
+    };
+    assert_eq!(double.asked::<ListPermittedOrganisationsRequest>(), expected);
+
     let path = "/api/organisations/o1/members?status=not_yet_valid&role=user&query=ada";
     assert_eq!(get(&format!("{path}&{page}")).await["members"][0]["status"], "suspended");
     let expected = ListMembershipsRequest {

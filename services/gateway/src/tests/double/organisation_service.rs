@@ -139,6 +139,11 @@ answering!(RoleService {
 answering!(PermissionService {
     batch_check_permissions(BatchCheckPermissionsRequest) -> BatchCheckPermissionsResponse =
         BatchCheckPermissionsResponse { allowed: vec![true, false] };
+    list_permitted_organisations(ListPermittedOrganisationsRequest)
+        -> ListPermittedOrganisationsResponse = ListPermittedOrganisationsResponse {
+            organisation_ids: vec!["o1".to_owned()],
+            next_page_token: next(),
+        };
     explain_permission(ExplainPermissionRequest) -> ExplainPermissionResponse =
         ExplainPermissionResponse {
             grounds: Some(Grounds { role: "user".to_owned(), distance: 1, ..Grounds::default() }),
