@@ -80,6 +80,7 @@ impl Default for World {
                 recipient_display_name: "Ada Lovelace".to_owned(),
                 decided_by_display_name: "Emmy Noether".to_owned(),
                 link: "https://usher.example/requests/4".to_owned(),
+                locale: "de-AT".to_owned(),
             },
             mail: GetInvitationMailResponse {
                 superseded: false,

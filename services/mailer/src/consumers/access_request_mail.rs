@@ -37,8 +37,8 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 }
 
 /// Rule: one event sends one mail to one person, whatever crashes. What the request has left behind,
-/// and what would reach a closed account, sends none. Nobody has told a language yet, so the mail is
-/// in the platform's default.
+/// and what would reach a closed account, sends none. The mail is in the recipient's language as far as
+/// the organisation service knows it, else in the platform's default.
 /// Event: `organisation.access_request.mail.v1`.
 async fn access_request_mail(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
     let (event, template) = decode(&message)?;
@@ -68,7 +68,7 @@ async fn access_request_mail(mailer: &Mailer, message: Message) -> Result<(), Re
         recipient,
         name,
         template,
-        locale: String::new(),
+        locale: mail.locale,
         variables,
     };
     deliver(mailer, auth, due).await
@@ -234,7 +234,7 @@ mod tests {
         for (mail, (template, own)) in filled.iter().zip(expected) {
             let given: BTreeMap<_, _> =
                 mail.variables.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-            assert_eq!(mail.template, template);
+            assert_eq!((mail.template.as_str(), mail.locale.as_str()), (template, "de-AT"));
             assert_eq!(given, every.into_iter().chain(own).collect());
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     domain::permission::Permission,
     entity::{
         access_request::{self, Model, State},
-        application, membership, organisation, person,
+        application, invitation, membership, organisation, person,
     },
     error::Error,
 };
@@ -20,7 +20,8 @@ use crate::{
 /// request has moved on: that it was received, that somebody should decide and that they still
 /// should is said while it is pending, the outcome once there is one. So is a mail to somebody whose
 /// address is not known, to a decider who can no longer decide, or to a requester who is not the
-/// requester: what a request says is for nobody else.
+/// requester: what a request says is for nobody else. Its language is that of the newest invitation
+/// that the recipient accepted and that named one.
 ///
 /// Needs the scope `access_requests.mail`.
 pub(crate) async fn get_mail(
@@ -54,6 +55,7 @@ pub(crate) async fn get_mail(
         Some(id) => application::Entity::find_by_id(id).one(database).await?,
         None => None,
     };
+    let locale = invitation::language_of(database, recipient).await?;
     let decided_by = found.decided_by.and_then(|id| people.get(&id));
     let requester = people.get(&found.requester_id).cloned();
     Ok(GetAccessRequestMailResponse {
@@ -64,6 +66,7 @@ pub(crate) async fn get_mail(
         recipient_display_name: to.display_name.clone(),
         decided_by_display_name: decided_by.map(|it| it.display_name.clone()).unwrap_or_default(),
         link: format!("{}/access-requests/{id}", service.public_url),
+        locale: locale.unwrap_or_default(),
         access_request: Some(found.seen_at(requester, now)),
     })
 }

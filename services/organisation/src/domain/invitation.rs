@@ -32,10 +32,13 @@ pub(crate) fn remind_at(now: Time, expires_at: Time, before: Duration) -> Option
 pub(crate) struct Locale(String);
 
 impl Locale {
-    /// Parses; empty means `en`.
+    /// The language where none is named.
+    pub(crate) const DEFAULT: &str = "en";
+
+    /// Parses; empty names none.
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         if text.is_empty() {
-            return Ok(Self("en".to_owned()));
+            return Ok(Self(String::new()));
         }
         let mut parts = text.split('-');
         let is_language = parts.next().is_some_and(|part| {

@@ -19,7 +19,7 @@ use crate::{
     call::Call,
     change::{Change, Record},
     domain::{
-        invitation::State as DomainState,
+        invitation::{Locale, State as DomainState},
         permission::Permission,
         rights::{Giver as DomainGiver, Rights},
     },
@@ -133,7 +133,10 @@ impl Model {
             display_name: self.display_name,
             roles: self.roles.split_whitespace().map(str::to_owned).collect(),
             state: state.into(),
-            locale: self.locale,
+            locale: match self.locale.as_str() {
+                "" => Locale::DEFAULT.to_owned(),
+                _ => self.locale,
+            },
             inviter_id: self.inviter_id.to_string(),
             invitee_id: self.invitee_id.to_string(),
             expires_at: Some(api::timestamp(self.expires_at)),
@@ -232,6 +235,22 @@ pub(crate) async fn is_known_elsewhere(
         .filter(Column::ExpiresAt.gt(new.created_at))
         .limit(1);
     Ok(invited.one(connection).await?.is_some())
+}
+
+/// The language in which somebody reads: that of the newest invitation that they accepted and that
+/// named one. Invitations from before it was kept that none was named have `en`.
+pub(crate) async fn language_of(
+    connection: &impl ConnectionTrait,
+    invitee: Uuid,
+) -> Result<Option<String>, DbErr> {
+    let accepted = Entity::find()
+        .select_only()
+        .column(Column::Locale)
+        .filter(Column::InviteeId.eq(invitee))
+        .filter(Column::State.eq(State::Accepted))
+        .filter(Column::Locale.ne(""))
+        .order_by_desc(Column::Id);
+    accepted.into_tuple().one(connection).await
 }
 
 /// The rows that are in a state at a moment: one whose time is over need not say so yet.

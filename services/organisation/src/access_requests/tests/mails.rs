@@ -6,6 +6,7 @@ use crate::testing::{reason, violations};
 
 testkit::on_both_databases!(
     a_mail_says_what_is_so_and_goes_to_whom_it_concerns,
+    a_mail_is_in_the_language_of_the_newest_accepted_invitation_that_named_one,
     only_the_mailer_reads_mails,
 );
 
@@ -57,6 +58,49 @@ async fn a_mail_says_what_is_so_and_goes_to_whom_it_concerns(bench: Bench) {
     // Whoever was demoted since hears nothing more.
     demote(&stage, &owner, &root).await;
     assert!(sent(&owner, Settled).await.is_none());
+}
+
+async fn a_mail_is_in_the_language_of_the_newest_accepted_invitation_that_named_one(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = root_of(&stage, "ABC Holdings").await;
+    let ada = stage.member("ada@example.com", &root, &["user"]).await;
+    let mailer = stage.account("mailer", "access_requests.mail");
+    let asked = ask(&ada, &root, "approver").await.unwrap();
+    let language = async |to: &Who, mail| {
+        let request = mail_of(&asked.id, to, mail);
+        let answer = mailer.access_requests().get_access_request_mail(request).await;
+        let answer = answer.unwrap().into_inner();
+        assert!(!answer.superseded);
+        answer.locale
+    };
+    assert_eq!(language(&ada, Received).await, "", "nobody has said which");
+    // Each is to another organisation, and later than those before.
+    for (locale, accepts, expected) in [
+        ("de-AT", false, ""),
+        ("de", true, "de"),
+        ("", true, "de"),
+        ("fr", false, "de"),
+        ("en", true, "en"),
+    ] {
+        stage.pass(kernel::Duration::seconds(1));
+        let (other, elsewhere) = stage.root(&format!("{locale} {accepts}")).await;
+        let request = CreateInvitationRequest {
+            organisation_id: elsewhere,
+            email: ada.email.clone(),
+            locale: locale.to_owned(),
+            ..Default::default()
+        };
+        let made = other.invitations().create_invitation(request).await.unwrap().into_inner();
+        let made = made.invitation.unwrap();
+        let shown = if locale.is_empty() { "en" } else { locale };
+        assert_eq!(made.locale, shown);
+        if accepts {
+            let request = AcceptInvitationRequest { id: made.id, ..Default::default() };
+            ada.invitations().accept_invitation(request).await.unwrap();
+        }
+        assert_eq!(language(&ada, Received).await, expected, "after {locale:?}, {accepts}");
+    }
+    assert_eq!(language(&owner, Asked).await, "", "everybody has their own");
 }
 
 async fn only_the_mailer_reads_mails(bench: Bench) {
