@@ -42,6 +42,8 @@ mod roles;
 mod settlement;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod webhooks;
 
 use std::sync::{

@@ -127,6 +127,8 @@ fn union<'a>(held: impl Iterator<Item = &'a Held>) -> Permissions {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{super::role::BuiltIn, *};
 
     fn holding(distance: i32, roles: &[BuiltIn]) -> Rights {
@@ -150,6 +152,56 @@ mod tests {
                 let exceeds = offered.permissions().iter().any(|it| !rights.allow(it));
                 assert_eq!(granted, !exceeds, "{rights:?} offers {offered:?}");
             }
+        }
+    }
+
+    /// Roles with permissions at random, held at the node and above; mostly of nearly everything, so
+    /// that they are enough as often as not.
+    fn some_roles() -> impl Strategy<Value = Vec<(i32, Permissions)>> {
+        let bits = || 0..=Permissions::all().bits();
+        let one = prop_oneof![
+            (bits(), bits()).prop_map(|(some, others)| some & others),
+            (bits(), bits(), bits()).prop_map(|(some, others, more)| some | others | more),
+        ];
+        proptest::collection::vec((0..8, one.prop_map(Permissions::from_bits)), 0..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn t06_what_is_granted_is_within_what_the_giver_holds(
+            held in some_roles(),
+            offered in some_roles(),
+            within: bool,
+            archived: bool,
+            giver in prop_oneof![Just(Giver::Person), Just(Giver::ServiceAccount)],
+        ) {
+            let held = held.into_iter().map(|(distance, permissions)| Held {
+                distance,
+                role: Uuid::from_u128(100),
+                permissions,
+            });
+            let rights = Rights { held: held.collect(), archived };
+            let has = rights.permissions();
+            let offered: Roles = offered
+                .into_iter()
+                .map(|(number, permissions)| Role {
+                    id: Uuid::from_u128(number.unsigned_abs().into()),
+                    key: format!("role-{number}"),
+                    permissions: if within { permissions.intersection(has) } else { permissions },
+                    invitable: number != 0,
+                })
+                .collect();
+            let all_held = offered.permissions().iter().all(|it| rights.allow(it));
+            let invitable = giver == Giver::Person || offered.iter().all(|role| role.invitable);
+            prop_assert_eq!(rights.require_to_hold(&offered).is_ok(), all_held);
+            let granted = rights.require_to_grant(&offered, giver).is_ok();
+            prop_assert_eq!(granted, all_held && invitable);
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn timer(service: Organisations) -> Timer {
 }
 
 /// One batch of them; answers whether there may be more.
-async fn expire(service: &Organisations) -> Result<bool, DbErr> {
+pub(crate) async fn expire(service: &Organisations) -> Result<bool, DbErr> {
     let due = invitation::due(Column::ExpiresAt, service.clock.now());
     // Most runs find nothing: do not take SQLite's write lock for them.
     if due.one(service.database.read()).await?.is_none() {

@@ -1,0 +1,4 @@
+mod invitations;
+mod memberships;
+mod organisations;
+mod roles;
