@@ -11,6 +11,7 @@ testkit::on_both_databases!(
     a_policy_is_kept_normalised_and_changed_field_by_field,
     a_renamed_organisation_is_found_by_its_new_name_alone,
     an_update_names_what_it_changes_and_what_it_has_seen,
+    the_tree_becomes_as_deep_as_the_setting_says,
 );
 
 fn policy(domains: &[&str], default_role: &str) -> InvitationPolicy {
@@ -160,4 +161,22 @@ async fn an_update_names_what_it_changes_and_what_it_has_seen(bench: Bench) {
     };
     let named = violations(update(&user, wrong, &["display_name", "invitation_policy"]).await);
     assert_eq!(named, ["organisation.display_name", "organisation.invitation_policy.default_role"]);
+}
+
+async fn the_tree_becomes_as_deep_as_the_setting_says(bench: Bench) {
+    let stage = Stage::of_depth(bench, 8).await;
+    let (owner, root) = stage.root("Tier 1").await;
+    let mut lowest = root;
+    for tier in 2..=8 {
+        lowest = stage.organisation(&owner, &format!("Tier {tier}"), &lowest).await;
+    }
+    let request = CreateOrganisationRequest {
+        display_name: "Tier 9".to_owned(),
+        parent_id: lowest.clone(),
+        ..Default::default()
+    };
+    let refused = owner.organisations().create_organisation(request).await;
+    assert_eq!(reason(refused), "DEPTH_EXCEEDED");
+    // What is held at the top holds at the bottom.
+    assert!(stage.allows(&owner, &lowest, "owners.manage").await);
 }
