@@ -4,12 +4,14 @@ use testkit::Bench;
 
 use super::*;
 use crate::{
+    entity::membership,
     memberships::keep_time::keep_time,
     testing::{Stage, reason},
 };
 
 testkit::on_both_databases!(
     rights_begin_and_end_with_the_moment,
+    a_check_waits_for_nobody_to_notice_a_beginning_or_an_end,
     a_beginning_and_an_end_are_told_once_by_many_instances,
     an_end_that_was_put_off_is_none,
 );
@@ -47,6 +49,20 @@ async fn rights_begin_and_end_with_the_moment(bench: Bench) {
     assert!(allowed().await);
     stage.pass(second);
     assert!(!allowed().await);
+}
+
+async fn a_check_waits_for_nobody_to_notice_a_beginning_or_an_end(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    let ada = stage.person("ada@example.com");
+    boxed(&stage, &owner, &root, &ada, (1, 2)).await;
+    // The clock stands, so that nothing has written a beginning or an end down.
+    let database = stage.service.database.read();
+    for (hours, counts) in [(23, false), (24, true), (47, true), (48, false)] {
+        let then = stage.now() + Duration::hours(hours);
+        let rights = membership::rights(database, ada.id, root.parse().unwrap(), then).await;
+        assert_eq!(!rights.unwrap().held.is_empty(), counts, "after {hours} hours");
+    }
 }
 
 async fn a_beginning_and_an_end_are_told_once_by_many_instances(bench: Bench) {
