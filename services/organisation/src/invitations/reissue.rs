@@ -96,3 +96,56 @@ async fn count(service: &Organisations, call: &Call, id: Uuid) -> Result<(), Err
     rights.require(Permission::InvitationsReissue)?;
     service.count_invitation(call, found.organisation_id, &found.email).await
 }
+
+#[cfg(test)]
+mod tests {
+    use api::organisation::v1::InvitationState;
+    use kernel::Duration;
+    use testkit::Bench;
+
+    use crate::{
+        invitations::tests::{get, invite, reissue},
+        testing::{Stage, reason},
+    };
+
+    testkit::on_both_databases!(
+        t06_nobody_reissues_what_they_could_not_offer,
+        whoever_only_reads_reissues_nothing,
+        what_has_expired_waits_again_with_a_new_link,
+    );
+
+    async fn t06_nobody_reissues_what_they_could_not_offer(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let (owner, root) = stage.root("ABC Holdings").await;
+        let admin = stage.member("admin@example.com", &root, &["admin"]).await;
+        let heir = invite(&owner, &root, "heir@example.com", &["owner"]).await.unwrap();
+        assert_eq!(reason(reissue(&admin, &heir.id).await), "GRANT_CEILING_EXCEEDED");
+        let after = get(&owner, &heir.id).await;
+        assert_eq!((after.issue, after.inviter_id), (1, owner.id.to_string()));
+        assert_eq!(reissue(&owner, &heir.id).await.unwrap().issue, 2);
+    }
+
+    async fn whoever_only_reads_reissues_nothing(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let (owner, root) = stage.root("ABC Holdings").await;
+        let approver = stage.member("approver@example.com", &root, &["approver"]).await;
+        let offered = invite(&owner, &root, "ada@example.com", &["user"]).await.unwrap();
+        assert_eq!(get(&approver, &offered.id).await, offered);
+        assert_eq!(reason(reissue(&approver, &offered.id).await), "PERMISSION_MISSING");
+    }
+
+    async fn what_has_expired_waits_again_with_a_new_link(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let (owner, root) = stage.root("ABC Holdings").await;
+        let admin = stage.member("admin@example.com", &root, &["admin"]).await;
+        let offered = invite(&owner, &root, "ada@example.com", &["user"]).await.unwrap();
+        stage.pass(Duration::days(2));
+        let admin = stage.person(&admin.email);
+        assert_eq!(get(&admin, &offered.id).await.state(), InvitationState::Expired);
+        let again = reissue(&admin, &offered.id).await.unwrap();
+        assert_eq!((again.state(), again.issue), (InvitationState::Pending, 2));
+        // Whoever reissues takes the inviter's place.
+        assert_eq!(again.inviter_id, admin.id.to_string());
+        assert!(again.expires_at.unwrap().seconds > stage.now().timestamp());
+    }
+}

@@ -53,3 +53,27 @@ pub(crate) async fn revoke(
     }
     change.commit(RevokeInvitationResponse { invitation: Some(found.seen_at(now)) }).await
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::Bench;
+
+    use crate::{
+        invitations::tests::{get, invite, revoke},
+        testing::{Stage, reason},
+    };
+
+    testkit::on_both_databases!(whoever_only_reads_revokes_nothing);
+
+    async fn whoever_only_reads_revokes_nothing(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let (owner, root) = stage.root("ABC Holdings").await;
+        let approver = stage.member("approver@example.com", &root, &["approver"]).await;
+        let offered = invite(&owner, &root, "ada@example.com", &["user"]).await.unwrap();
+        assert_eq!(reason(revoke(&approver, &offered.id).await), "PERMISSION_MISSING");
+        assert_eq!(get(&owner, &offered.id).await, offered);
+        // Twice is once.
+        let revoked = revoke(&owner, &offered.id).await.unwrap();
+        assert_eq!(revoke(&owner, &offered.id).await.unwrap(), revoked);
+    }
+}
