@@ -1,5 +1,6 @@
-use api::organisation::v1::InvitationState;
+use api::organisation::v1::{InvitationState, Membership, UpdateMembershipRequest};
 use kernel::{Duration, Uuid};
+use prost_types::FieldMask;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     Statement,
@@ -25,6 +26,8 @@ testkit::on_both_databases!(
     an_invitation_never_lowers_anyone,
     a_suspended_member_stays_suspended,
     t06_an_offer_ends_with_the_right_to_make_it,
+    t06_an_offer_ends_with_any_part_of_the_right_to_make_it,
+    what_is_over_is_not_answered_even_if_nobody_has_noticed,
     an_archived_organisation_lets_nobody_in,
     another_way_of_joining_settles_an_invitation,
     of_two_acceptances_one_counts,
@@ -218,6 +221,62 @@ async fn t06_an_offer_ends_with_the_right_to_make_it(bench: Bench) {
     // Somebody entitled takes the inviter's place.
     reissue(&owner, &offered.id).await.unwrap();
     accept(&ada, &offered.id).await.unwrap();
+}
+
+/// The right to invite alone, and what is offered alone: neither does.
+async fn t06_an_offer_ends_with_any_part_of_the_right_to_make_it(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (_, root) = stage.root("ABC Holdings").await;
+    let platform = stage.platform_owner().await;
+    let inviter = stage.member("inviter@example.com", &root, &["owner"]).await;
+    let ada = stage.person("ada@example.com");
+    for (offers, left) in [("user", "user"), ("owner", "admin")] {
+        let offered = invite(&inviter, &root, "ada@example.com", &[offers]).await.unwrap();
+        set_roles(&platform, &root, &inviter, &[left]).await;
+        assert_eq!(reason(accept(&ada, &offered.id).await), "INVITER_LOST_RIGHT", "{offers}");
+        assert_eq!(membership_of(&stage, &ada, &root).await, None);
+        revoke(&platform, &offered.id).await.unwrap();
+        set_roles(&platform, &root, &inviter, &["owner"]).await;
+    }
+}
+
+async fn set_roles(by: &Who, organisation: &str, whom: &Who, roles: &[&str]) {
+    let membership = Membership {
+        organisation_id: organisation.to_owned(),
+        user_id: whom.id.to_string(),
+        roles: roles.iter().map(|&role| role.to_owned()).collect(),
+        ..Default::default()
+    };
+    let request = UpdateMembershipRequest {
+        membership: Some(membership),
+        update_mask: Some(FieldMask { paths: vec!["roles".to_owned()] }),
+        ..Default::default()
+    };
+    by.memberships().update_membership(request).await.unwrap();
+}
+
+async fn what_is_over_is_not_answered_even_if_nobody_has_noticed(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC Holdings").await;
+    let ada = stage.person("ada@example.com");
+    for answer in ["accept", "decline"] {
+        let id = invite(&owner, &root, "ada@example.com", &["user"]).await.unwrap().id;
+        // The timer has most likely not come to it yet.
+        let over = sea_orm::sea_query::Expr::value(stage.now());
+        invitation::Entity::update_many()
+            .col_expr(invitation::Column::ExpiresAt, over)
+            .filter(invitation::Column::Id.eq(id.parse::<Uuid>().unwrap()))
+            .exec(stage.service.database.read())
+            .await
+            .unwrap();
+        let refused = match answer {
+            "accept" => accept(&ada, &id).await,
+            _ => decline(&ada, &id).await,
+        };
+        assert_eq!(reason(refused), "INVITATION_EXPIRED", "{answer}");
+        assert_eq!(membership_of(&stage, &ada, &root).await, None);
+        revoke(&owner, &id).await.unwrap();
+    }
 }
 
 async fn an_archived_organisation_lets_nobody_in(bench: Bench) {
