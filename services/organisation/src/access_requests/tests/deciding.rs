@@ -12,6 +12,7 @@ testkit::on_both_databases!(
     a_decided_request_is_not_decided_again,
     nobody_decides_on_their_own_request_nor_on_their_own_invitation,
     the_ceiling_is_that_of_the_moment_of_the_decision,
+    deciding_takes_a_permission_of_its_own,
     support_decides_across_roots_within_its_own_ceiling,
     t10_a_request_of_another_organisation_is_none,
     a_rejection_says_why,
@@ -269,4 +270,43 @@ async fn source_000_an_approver_is_made_by_request_alone(bench: Bench) {
     assert_eq!(reason(approve(&dashboard, &asked.id).await), "ROLE_NOT_INVITABLE");
     approve(&approver, &asked.id).await.unwrap();
     assert_eq!(roles(&stage, &ada, &school).await, ["approver", "user"]);
+}
+
+/// Neither reading requests nor holding what is asked for is enough; an application takes the right
+/// to grant applications too.
+async fn deciding_takes_a_permission_of_its_own(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = root_of(&stage, "ABC Holdings").await;
+    for (key, permissions) in [
+        ("reader", vec!["organisations.read", "requests.read"]),
+        ("decider", vec!["organisations.read", "requests.read", "requests.decide"]),
+    ] {
+        let request = CreateRoleRequest {
+            organisation_id: root.clone(),
+            key: key.to_owned(),
+            permissions: permissions.into_iter().map(str::to_owned).collect(),
+            ..Default::default()
+        };
+        owner.roles().create_role(request).await.unwrap();
+    }
+    let reader = stage.member("reader@example.com", &root, &["reader"]).await;
+    let decider = stage.member("decider@example.com", &root, &["decider"]).await;
+    let ada = stage.member("ada@example.com", &root, &["user"]).await;
+    let request = CreateApplicationRequest {
+        organisation_id: root.clone(),
+        display_name: "Timetable".to_owned(),
+        ..Default::default()
+    };
+    let created = owner.applications().create_application(request).await.unwrap().into_inner();
+    let application_id = created.application.unwrap().id;
+    let a_role = ask(&ada, &root, "reader").await.unwrap();
+    let request = CreateAccessRequestRequest { application_id, ..for_role(&root, "") };
+    let asked = ada.access_requests().create_access_request(request).await.unwrap();
+    let an_application = asked.into_inner().access_request.unwrap();
+    for (who, request) in [(&reader, &a_role), (&decider, &an_application)] {
+        assert_eq!(reason(approve(who, &request.id).await), "PERMISSION_MISSING");
+        assert_eq!(reason(reject(who, &request.id).await), "PERMISSION_MISSING");
+    }
+    approve(&decider, &a_role.id).await.unwrap();
+    approve(&owner, &an_application.id).await.unwrap();
 }

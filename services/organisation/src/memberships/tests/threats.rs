@@ -13,6 +13,7 @@ use crate::{
 testkit::on_both_databases!(
     t10_rights_in_one_organisation_reach_nobody_of_another,
     t11_nobody_raises_themselves,
+    t11_nobody_resumes_themselves,
     t11_nobody_gives_what_they_lack,
     t11_whose_time_ends_does_not_prolong_it,
     t12_only_an_active_membership_sees,
@@ -138,6 +139,20 @@ async fn t11_nobody_raises_themselves(bench: Bench) {
             remove(&owner, &root, &who).await.unwrap();
         }
     }
+}
+
+/// Whatever they hold above, where they were suspended others resume them.
+async fn t11_nobody_resumes_themselves(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    let child = stage.organisation(&owner, "Child", &root).await;
+    let ada = stage.member("ada@example.com", &root, &["owner"]).await;
+    stage.grant(&ada, child.parse().unwrap(), &["user"]).await;
+    suspend(&owner, &child, &ada).await.unwrap();
+    assert_eq!(reason(resume(&ada, &child, &ada).await), "GRANT_CEILING_EXCEEDED");
+    let state = get(&owner, &child, &ada).await.unwrap().state();
+    assert_eq!(state, MembershipState::Suspended);
+    resume(&owner, &child, &ada).await.unwrap();
 }
 
 async fn t11_nobody_gives_what_they_lack(bench: Bench) {
