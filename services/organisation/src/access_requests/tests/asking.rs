@@ -14,6 +14,7 @@ testkit::on_both_databases!(
     nobody_asks_twice_or_for_what_they_have,
     only_a_member_asks_and_only_for_what_there_is,
     an_application_is_asked_for_where_the_membership_is,
+    nobody_asks_for_anything_in_an_archived_organisation,
 );
 
 async fn a_request_goes_to_the_nearest_who_can_decide(bench: Bench) {
@@ -148,4 +149,16 @@ async fn application(by: &Who, organisation: &str) -> String {
     };
     let answer = by.applications().create_application(request).await.unwrap().into_inner();
     answer.application.unwrap().id
+}
+
+async fn nobody_asks_for_anything_in_an_archived_organisation(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = root_of(&stage, "ABC Holdings").await;
+    let admin = stage.member("admin@example.com", &root, &["admin"]).await;
+    let user = stage.member("user@example.com", &root, &["user"]).await;
+    let request = ArchiveOrganisationRequest { id: root.clone(), ..Default::default() };
+    owner.organisations().archive_organisation(request).await.unwrap();
+    // The admin could restore it, and so still sees it.
+    assert_eq!(reason(ask(&admin, &root, "approver").await), "ORGANISATION_ARCHIVED");
+    assert_eq!(reason(ask(&user, &root, "approver").await), "ORGANISATION_NOT_FOUND");
 }
