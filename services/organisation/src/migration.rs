@@ -15,6 +15,7 @@ mod m0010_audit_lists;
 mod m0011_application_references;
 mod m0012_organisations_by_name;
 mod m0013_members_found;
+mod m0014_invitations_by_filter;
 
 pub(crate) struct Migrator;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_application_references::ApplicationReferences),
             Box::new(m0012_organisations_by_name::OrganisationsByName),
             Box::new(m0013_members_found::MembersFound),
+            Box::new(m0014_invitations_by_filter::InvitationsByFilter),
         ]
     }
 }

@@ -90,7 +90,7 @@ impl Prepared {
         let pending = invitation::Entity::find()
             .filter(invitation::Column::OrganisationId.eq(self.organisation))
             .filter(invitation::Column::Email.eq(self.email.as_str()))
-            .filter(invitation::in_state(InvitationState::Pending, now))
+            .filter(invitation::is_in_state(InvitationState::Pending, now))
             .one(database)
             .await?;
         if let Some(pending) = pending {

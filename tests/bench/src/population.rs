@@ -56,6 +56,11 @@ impl Population {
         ![7, 9].contains(&(n % 1_000))
     }
 
+    /// Whether child number `n` is archived.
+    pub fn is_archived(&self, n: u32) -> bool {
+        n % 50 == 7
+    }
+
     /// The identifier of child number `n`, from 1.
     pub fn child(&self, n: u32) -> String {
         format!("01890a5d-ac96-7{:x}22-8000-{n:012x}", self.tag)

@@ -1,11 +1,11 @@
 mod around;
+mod found;
 mod making;
 
 use api::organisation::v1 as proto;
 use kernel::{Time, Uuid, fold};
 use sea_orm::{
-    Condition, ConnectionTrait, DatabaseTransaction, ExprTrait as _, QueryOrder as _,
-    QuerySelect as _,
+    ConnectionTrait, DatabaseTransaction, ExprTrait as _, QueryOrder as _, QuerySelect as _,
     entity::prelude::*,
     sea_query::{Expr, LockBehavior, LockType},
 };
@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub(crate) use around::Around;
+pub(crate) use found::{in_state, is_in_state, of_source};
 pub(crate) use making::{insert, is_known_elsewhere, pending};
 
 /// An offer of roles in an organisation to an address.
@@ -205,22 +206,6 @@ pub(crate) async fn language_of(
         .filter(Column::Locale.ne(""))
         .order_by_desc(Column::Id);
     accepted.into_tuple().one(connection).await
-}
-
-/// The rows that are in a state at a moment: one whose time is over need not say so yet.
-pub(crate) fn in_state(state: proto::InvitationState, now: Time) -> Condition {
-    use proto::InvitationState as Asked;
-    let is = |state: State| Column::State.eq(state);
-    match state {
-        Asked::Unspecified => Condition::all(),
-        Asked::Pending => Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.gt(now)),
-        Asked::Accepted => Condition::all().add(is(State::Accepted)),
-        Asked::Declined => Condition::all().add(is(State::Declined)),
-        Asked::Revoked => Condition::all().add(is(State::Revoked)),
-        Asked::Expired => Condition::any()
-            .add(is(State::Expired))
-            .add(Condition::all().add(is(State::Pending)).add(Column::ExpiresAt.lte(now))),
-    }
 }
 
 /// How many invitations a timer deals with in one transaction.

@@ -58,21 +58,29 @@ pub(crate) async fn list(
         return Err(Error::OrganisationNotFound);
     }
     let now = service.clock.now();
-    let mut rows = invitation::Entity::find().filter(invitation::in_state(state, now));
-    rows = if recursive {
+    let mut wanted = invitation::Entity::find();
+    wanted = if recursive {
         let sees_archived = rights.allow(Permission::OrganisationsArchive);
-        rows.filter(
-            Column::OrganisationId.in_subquery(at_and_below(id, sees_archived).into_query()),
-        )
+        let within = at_and_below(id, sees_archived).into_query();
+        wanted.filter(Column::OrganisationId.in_subquery(within))
     } else {
-        rows.filter(Column::OrganisationId.eq(id))
+        wanted.filter(Column::OrganisationId.eq(id))
     };
-    rows = rows
+    wanted = wanted
         .apply_if(inviter, |rows, inviter| rows.filter(Column::InviterId.eq(inviter)))
         .apply_if(email, |rows, email| rows.filter(Column::Email.eq(email.as_str())))
         .apply_if(application, |rows, it| rows.filter(Column::ApplicationId.eq(it)))
-        .apply_if(source, |rows, source| rows.filter(Column::SourceId.eq(source)));
-    let rows = page.apply(rows, None::<Column>, Column::Id).all(database).await?;
+        .apply_if(source, |rows, source| rows.filter(invitation::of_source(source)));
+    let mut rows = Vec::new();
+    for in_state in invitation::in_state(state, now) {
+        let some = page.apply(wanted.clone().filter(in_state), None::<Column>, Column::Id);
+        rows.extend(some.all(database).await?);
+    }
+    rows.sort_by_key(|row| row.id);
+    rows.dedup_by_key(|row| row.id);
+    if page.descending() {
+        rows.reverse();
+    }
     let page = page.cut(rows, |row| row.id);
     Ok(ListInvitationsResponse {
         invitations: page.rows.into_iter().map(|row| row.seen_at(now)).collect(),

@@ -37,7 +37,7 @@ pub(crate) async fn list_own(
     let (database, now) = (service.database.read(), service.clock.now());
     let rows = invitation::Entity::find()
         .filter(Column::InviteeId.eq(call.subject))
-        .filter(invitation::in_state(state, now));
+        .filter(invitation::is_in_state(state, now));
     let rows = page.apply(rows, None::<Column>, Column::Id);
     let rows = rows.find_also_related(organisation::Entity).all(database).await?;
     let page = page.cut(rows, |(row, _)| row.id);

@@ -1,7 +1,10 @@
 use api::organisation::v1::{InvitationState, ListInvitationsRequest};
+use kernel::Duration;
+use sea_orm::{entity::prelude::*, sea_query::Expr};
 use testkit::Bench;
 
 use crate::{
+    entity::invitation::{self, Column},
     invitations::tests::{application, invite, invite_with, policy, revoke},
     testing::{Stage, Who, reason, violations},
 };
@@ -9,6 +12,7 @@ use crate::{
 testkit::on_both_databases!(
     a_list_is_of_whom_one_asks_for,
     pages_follow_one_another_either_way,
+    what_is_over_is_at_its_place_whether_or_not_it_is_marked,
     a_list_reaches_downward_if_asked,
     what_one_may_not_see_is_not_listed,
 );
@@ -86,6 +90,38 @@ async fn pages_follow_one_another_either_way(bench: Bench) {
     };
     let named = violations(owner.invitations().list_invitations(request).await);
     assert_eq!(named, ["inviter_id", "email", "order_by"]);
+}
+
+async fn what_is_over_is_at_its_place_whether_or_not_it_is_marked(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC Holdings").await;
+    let names = ["a", "b", "c", "d", "e"];
+    let mut ids = Vec::new();
+    for name in names {
+        let invited = invite(&owner, &root, &format!("{name}@example.com"), &["user"]).await;
+        ids.push(invited.unwrap().id);
+    }
+    // The service marks those whose time is over a little later.
+    stage.pass(Duration::hours(49));
+    let owner = stage.person(&owner.email);
+    for marked in [1, 4] {
+        let marked = Column::Id.eq(ids[marked].parse::<kernel::Uuid>().unwrap());
+        invitation::Entity::update_many()
+            .col_expr(Column::State, Expr::value(invitation::State::Expired))
+            .filter(marked)
+            .exec(stage.service.database.read())
+            .await
+            .unwrap();
+    }
+    let expired = InvitationState::Expired;
+    assert_eq!(emails(&owner, &root, |it| it.state = expired.into()).await, names);
+    let latest = |it: &mut ListInvitationsRequest| {
+        it.state = expired.into();
+        it.order_by = "created_at desc".to_owned();
+    };
+    assert_eq!(emails(&owner, &root, latest).await, ["e", "d", "c", "b", "a"]);
+    let pending = InvitationState::Pending;
+    assert_eq!(emails(&owner, &root, |it| it.state = pending.into()).await, [""; 0]);
 }
 
 async fn a_list_reaches_downward_if_asked(bench: Bench) {
