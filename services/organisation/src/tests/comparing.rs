@@ -5,7 +5,7 @@ use tonic::Status;
 
 use super::{
     life::{Disagreement, Life, email, keys},
-    model::{OWNER, PEOPLE, Stands},
+    model::{OWNER, PEOPLE, Role, Stands},
 };
 use crate::{
     domain::permission::{CATALOGUE, Permission},
@@ -21,23 +21,24 @@ impl Life {
         let turn = self.story.len() * 3;
         let others = (turn..turn + 3).map(|place| CATALOGUE[place % CATALOGUE.len()].0);
         let asked: Vec<_> = [Permission::OrganisationsRead].into_iter().chain(others).collect();
-        let nodes: Vec<_> = (0..self.model.nodes.len()).collect();
-        for person in 0..PEOPLE {
-            let mut client = self.who(person).permissions();
-            for nodes in nodes.chunks(100 / asked.len()) {
-                let questions = nodes.iter().flat_map(|node| asked.iter().map(|it| (*node, *it)));
-                let checks = questions.clone().map(|(node, permission)| CheckPermissionRequest {
-                    subject_id: String::new(),
-                    organisation_id: self.id(node),
-                    permission: permission.as_str().to_owned(),
-                });
-                let request = BatchCheckPermissionsRequest { checks: checks.collect() };
-                let answer = client.batch_check_permissions(request).await.map_err(failed)?;
-                for ((node, it), allowed) in questions.zip(answer.into_inner().allowed) {
-                    let expected = self.model.rights(person, node).contains(it);
-                    let what = format!("whether {person} may {} at {node}", it.as_str());
-                    same(&what, &allowed, &expected)?;
-                }
+        let nodes = 0..self.model.nodes.len();
+        let places = nodes.flat_map(|node| (0..PEOPLE).map(move |person| (person, node)));
+        let questions = places.flat_map(|place| asked.iter().map(move |it| (place, *it)));
+        let questions: Vec<_> = questions.collect();
+        let mut client = self.stage.account("checker", "permissions.check").permissions();
+        for questions in questions.chunks(100) {
+            let checks = questions.iter().map(|((person, node), it)| CheckPermissionRequest {
+                subject_id: self.who(*person).id.to_string(),
+                organisation_id: self.id(*node),
+                permission: it.as_str().to_owned(),
+            });
+            let request = BatchCheckPermissionsRequest { checks: checks.collect() };
+            let answer = client.batch_check_permissions(request).await.map_err(failed)?;
+            for (((person, node), it), allowed) in questions.iter().zip(answer.into_inner().allowed)
+            {
+                let expected = self.model.rights(*person, *node).contains(*it);
+                let what = format!("whether {person} may {} at {node}", it.as_str());
+                same(&what, &allowed, &expected)?;
             }
         }
         Ok(())
@@ -52,6 +53,9 @@ impl Life {
                 self.compare_memberships(person, node).await?;
                 self.compare_invitations(person, node).await?;
             }
+        }
+        for node in 0..self.model.nodes.len() {
+            self.compare_roles(node).await?;
         }
         for state in STATES {
             self.compare_invitations_in_state(state).await?;
@@ -148,6 +152,18 @@ impl Life {
             (email(*person), (state, keys(&it.roles)))
         });
         invited.chain(members).collect()
+    }
+
+    async fn compare_roles(&self, node: usize) -> Result<(), Disagreement> {
+        let request = ListRolesRequest {
+            organisation_id: self.id(node),
+            page_size: 100,
+            ..Default::default()
+        };
+        let answer = self.who(OWNER).roles().list_roles(request).await.map_err(failed)?;
+        let listed = answer.into_inner().roles.into_iter().map(|role| role.key).collect();
+        let given: BTreeSet<_> = self.model.given_at(node).into_iter().map(Role::key).collect();
+        same(&format!("roles given at {node}"), &listed, &given)
     }
 
     async fn compare_invitations(&self, person: usize, node: usize) -> Result<(), Disagreement> {

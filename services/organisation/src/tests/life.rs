@@ -7,7 +7,7 @@ use testkit::{Bench, eventually};
 use tonic::Status;
 
 use super::{
-    model::{Hours, MAX_DEPTH, Membership, Model, OWNER, Role, Roles},
+    model::{Hours, MAX_DEPTH, Membership, Model, OWNER, PEOPLE, Role, Roles},
     steps::{Deed, Step},
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Life {
     pub stage: Stage,
     pub model: Model,
+    people: Vec<Who>,
     /// What was done, to be read when it goes wrong.
     pub story: Vec<String>,
 }
@@ -30,19 +31,33 @@ pub(super) struct Life {
 pub(super) type Disagreement = String;
 
 impl Life {
-    /// Something to begin with: a root with a child, and people with roles.
+    /// Something to begin with: two roots, one with a child and grandchild, and people with roles.
     pub(super) async fn begin(bench: Bench) -> Self {
         let stage = Stage::of_depth(bench, u32::try_from(MAX_DEPTH).unwrap()).await;
         stage.platform_owner().await;
-        let mut life = Self { stage, model: Model::default(), story: Vec::new() };
-        life.create(OWNER, None).await.unwrap();
-        life.create(OWNER, Some(0)).await.unwrap();
-        for (person, node, role) in [(1, 0, BuiltIn::Owner), (2, 1, BuiltIn::Admin)] {
-            let roles = Roles::from([Role::BuiltIn(role)]);
-            let new = Membership { roles, suspended: false, from: None, until: None };
-            life.add(OWNER, node, person, new).await.unwrap();
-        }
+        let people = with_tokens(&stage);
+        let mut life = Self { stage, model: Model::default(), people, story: Vec::new() };
+        life.set_out().await.unwrap();
         life
+    }
+
+    async fn set_out(&mut self) -> Result<(), Disagreement> {
+        for parent in [None, Some(0), Some(1), None] {
+            self.create(OWNER, parent).await?;
+        }
+        self.create_role(OWNER, 0, BuiltIn::Admin.permissions()).await?;
+        let custom = *self.model.custom.keys().next().unwrap();
+        for (person, node, role) in [
+            (1, 0, Role::BuiltIn(BuiltIn::Owner)),
+            (2, 0, Role::BuiltIn(BuiltIn::Admin)),
+            (3, 0, Role::BuiltIn(BuiltIn::Approver)),
+            (4, 1, Role::Custom(custom)),
+        ] {
+            let roles = Roles::from([role]);
+            let new = Membership { roles, suspended: false, from: None, until: None };
+            self.add(OWNER, node, person, new).await?;
+        }
+        Ok(())
     }
 
     /// Lives it; answers what was done. A disagreement comes with the story that led to it.
@@ -87,6 +102,7 @@ impl Life {
     pub(super) async fn pass(&mut self, hours: Hours) {
         self.story.push(format!("{hours} hours pass"));
         self.stage.pass(Duration::hours(hours));
+        self.people = with_tokens(&self.stage);
         self.model.pass(hours);
         self.do_what_is_due().await;
     }
@@ -107,9 +123,8 @@ impl Life {
         .await;
     }
 
-    /// Somebody with a token that is fresh.
-    pub(super) fn who(&self, person: usize) -> Who {
-        self.stage.person(&email(person))
+    pub(super) fn who(&self, person: usize) -> &Who {
+        &self.people[person]
     }
 
     pub(super) fn id(&self, node: usize) -> String {
@@ -120,6 +135,20 @@ impl Life {
         let after = |at| Duration::hours(at - self.model.now);
         at.map(|at| api::timestamp(self.stage.now() + after(at)))
     }
+}
+
+/// What panics does not come with the story by itself.
+impl Drop for Life {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.story.join("\n"));
+        }
+    }
+}
+
+/// Everybody, with a token that is fresh.
+fn with_tokens(stage: &Stage) -> Vec<Who> {
+    (0..PEOPLE).map(|person| stage.person(&email(person))).collect()
 }
 
 pub(super) fn email(person: usize) -> String {

@@ -137,6 +137,13 @@ impl Model {
         self.all_of(roles).is_subset_of(self.rights(person, node))
     }
 
+    /// The next moment at which time changes something.
+    pub(super) fn next_moment(&self) -> Option<Hours> {
+        let members = self.memberships.values().flat_map(|it| [it.from, it.until]).flatten();
+        let offers = self.invitations.iter().map(|it| it.until);
+        members.chain(offers).filter(|at| *at > self.now).min()
+    }
+
     /// What time does by itself.
     pub(super) fn pass(&mut self, hours: Hours) {
         self.now += hours;

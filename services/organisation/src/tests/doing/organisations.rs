@@ -31,6 +31,7 @@ impl Life {
         let request = ArchiveOrganisationRequest { id: self.id(node), ..Default::default() };
         let answer = self.who(by).organisations().archive_organisation(request).await;
         let done = self.agree(format!("{by} archives {node}"), expected, answer)?;
+        self.stage.check_tree().await;
         Ok(done.map(|_| self.model.archive(node)).is_some())
     }
 

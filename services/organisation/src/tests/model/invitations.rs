@@ -13,7 +13,7 @@ impl Model {
         self.may(by, node, Permission::InvitationsCreate)
             && self.covers(by, node, roles)
             && !held.is_some_and(|it| roles.is_subset(&it.roles))
-            && !self.waits(person, node)
+            && self.pending(person, node).is_none()
     }
 
     pub(in crate::tests) fn invite(
@@ -72,7 +72,7 @@ impl Model {
             && it.roles.is_subset(&given)
             && self.covers(by, it.node, &it.roles)
             && (it.stands == Stands::Pending
-                || (it.stands == Stands::Expired && !self.waits(it.person, it.node)))
+                || (it.stands == Stands::Expired && self.pending(it.person, it.node).is_none()))
     }
 
     /// Whoever reissues takes the inviter's place.
@@ -92,9 +92,9 @@ impl Model {
         }
     }
 
-    fn waits(&self, person: usize, node: usize) -> bool {
-        let mut theirs =
-            self.invitations.iter().filter(|it| (it.person, it.node) == (person, node));
-        theirs.any(|it| it.stands == Stands::Pending)
+    /// The invitation of somebody to a node that waits for an answer; there is one at most.
+    pub(in crate::tests) fn pending(&self, person: usize, node: usize) -> Option<&Invitation> {
+        let mut all = self.invitations.iter().filter(|it| it.stands == Stands::Pending);
+        all.find(|it| (it.person, it.node) == (person, node))
     }
 }

@@ -17,7 +17,12 @@ impl Model {
     }
 
     /// Above the roots the platform owner alone may do anything.
-    fn may_at(&self, person: usize, node: Option<usize>, it: Permission) -> bool {
+    pub(in crate::tests) fn may_at(
+        &self,
+        person: usize,
+        node: Option<usize>,
+        it: Permission,
+    ) -> bool {
         node.map_or(person == OWNER, |node| self.may(person, node, it))
     }
 
@@ -64,9 +69,9 @@ impl Model {
         }
     }
 
-    pub(in crate::tests) fn can_move(&self, by: usize, node: usize, to: Option<usize>) -> bool {
+    /// Takes it from where it is, and brings it elsewhere. What is above it need not be seen.
+    pub(in crate::tests) fn may_move(&self, by: usize, node: usize, to: Option<usize>) -> bool {
         let from = self.nodes[node].parent;
-        // What is above the node need not be seen.
         let takes = from.map_or(by == OWNER, |from| {
             self.held(by, from).contains(Permission::OrganisationsMove)
         });
@@ -74,13 +79,17 @@ impl Model {
             && takes
             && self.may_at(by, to, Permission::OrganisationsMove)
             && from != to
-            && self.fits(node, to)
+            && to.is_none_or(|to| !self.at_and_below(node).contains(&to))
+    }
+
+    pub(in crate::tests) fn can_move(&self, by: usize, node: usize, to: Option<usize>) -> bool {
+        self.may_move(by, node, to) && self.fits(node, to)
     }
 
     fn fits(&self, node: usize, to: Option<usize>) -> bool {
         let moved = self.at_and_below(node);
         let closed = |node: usize| self.nodes[node].archived_by.is_some();
-        if to.is_some_and(|to| moved.contains(&to) || closed(to)) || closed(node) {
+        if to.is_some_and(closed) || closed(node) {
             return false;
         }
         let tiers = moved.iter().map(|it| self.chain(*it).len()).max().unwrap();
