@@ -105,26 +105,34 @@ impl Cache {
     /// Raises a counter and answers its new value. The first raise starts its life; later ones do
     /// not prolong it.
     pub async fn count(&self, key: &str, life: Duration) -> Result<u64, Unavailable> {
+        let [count] = self.count_each([(key, life)]).await?;
+        Ok(count)
+    }
+
+    /// Raises several counters, each as [`Self::count`] does, in one exchange.
+    pub async fn count_each<const N: usize>(
+        &self,
+        counters: [(&str, Duration); N],
+    ) -> Result<[u64; N], Unavailable> {
         match self {
-            Self::Memory(MemoryCache { counters, .. }) => {
-                let raised = counters
-                    .entry(key.to_owned())
-                    .and_compute_with(async |entry| {
-                        Op::Put(match entry.map(|entry| entry.into_value()) {
-                            Some(entry) => Entry { count: entry.count + 1, ..entry },
-                            None => Entry::new(life),
-                        })
-                    })
-                    .await;
-                Ok(raised.into_entry().map_or(0, |entry| entry.into_value().count))
+            Self::Memory(cache) => {
+                let mut counts = [0; N];
+                for (count, (key, life)) in counts.iter_mut().zip(counters) {
+                    *count = cache.count(key, life).await;
+                }
+                Ok(counts)
             }
             Self::Redis(connection) => {
                 // One step, so that no counter is left without an end.
-                const SCRIPT: &str = "local n = redis.call('INCR', KEYS[1]) \
-                    if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return n";
+                const SCRIPT: &str = "local counts = {} for i, key in ipairs(KEYS) do \
+                    counts[i] = redis.call('INCR', key) \
+                    if counts[i] == 1 then redis.call('PEXPIRE', key, ARGV[i]) end \
+                    end return counts";
                 let script = redis::Script::new(SCRIPT);
-                let mut call = script.key(key);
-                call.arg(milliseconds(life));
+                let mut call = script.prepare_invoke();
+                for (key, life) in counters {
+                    call.key(key).arg(milliseconds(life));
+                }
                 Ok(call.invoke_async(&mut connection.clone()).await?)
             }
         }
@@ -182,6 +190,22 @@ impl Cache {
                 Ok(command.query_async(&mut connection.clone()).await?)
             }
         }
+    }
+}
+
+impl MemoryCache {
+    async fn count(&self, key: &str, life: Duration) -> u64 {
+        let raised = self
+            .counters
+            .entry(key.to_owned())
+            .and_compute_with(async |entry| {
+                Op::Put(match entry.map(|entry| entry.into_value()) {
+                    Some(entry) => Entry { count: entry.count + 1, ..entry },
+                    None => Entry::new(life),
+                })
+            })
+            .await;
+        raised.into_entry().map_or(0, |entry| entry.into_value().count)
     }
 }
 

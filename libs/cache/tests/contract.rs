@@ -26,6 +26,7 @@ macro_rules! on_both_caches {
 on_both_caches!(
     a_mark_is_there_until_its_life_is_over,
     a_counter_counts_and_keeps_its_end,
+    several_are_counted_each_for_itself,
     what_is_left_of_a_counter_shrinks_however_often_it_is_raised,
     what_was_cleared_is_gone,
     fifty_at_once_are_counted_as_fifty,
@@ -58,6 +59,16 @@ async fn a_counter_counts_and_keeps_its_end(cache: Cache) {
         (cache.count("brief", SHORT).await.unwrap() == 1).then_some(())
     })
     .await;
+}
+
+async fn several_are_counted_each_for_itself(cache: Cache) {
+    cache.count("one", LONG).await.unwrap();
+    for expected in [[2, 1, 2], [3, 3, 4]] {
+        let counters = [("one", LONG), ("two", 2 * LONG), ("two", LONG)];
+        assert_eq!(cache.count_each(counters).await.unwrap(), expected);
+    }
+    let left = [cache.remaining("one").await.unwrap(), cache.remaining("two").await.unwrap()];
+    assert!(left[0] <= LONG && left[1] > LONG, "{left:?}");
 }
 
 async fn what_is_left_of_a_counter_shrinks_however_often_it_is_raised(cache: Cache) {

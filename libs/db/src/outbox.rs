@@ -64,9 +64,18 @@ pub struct Event {
     pub must_arrive: bool,
 }
 
-/// Writes an event into the transaction of its change.
-pub async fn insert(tx: &Transaction, event: Event) -> Result<(), DbErr> {
-    let row = ActiveModel {
+/// Writes events into the transaction of their change.
+pub async fn insert(tx: &Transaction, events: Vec<Event>) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    Entity::insert_many(events.into_iter().map(row)).exec_without_returning(&**tx).await?;
+    tx.mark_published();
+    Ok(())
+}
+
+fn row(event: Event) -> ActiveModel {
+    ActiveModel {
         id: Set(event.id),
         routing_key: Set(event.routing_key.to_owned()),
         subject: Set(event.subject),
@@ -77,10 +86,7 @@ pub async fn insert(tx: &Transaction, event: Event) -> Result<(), DbErr> {
         attempts: Set(0),
         dead: Set(None),
         must_arrive: Set(event.must_arrive),
-    };
-    Entity::insert(row).exec_without_returning(&**tx).await?;
-    tx.mark_published();
-    Ok(())
+    }
 }
 
 /// Claims up to `limit` events that are due, for the length of `lease`. Several relays share the

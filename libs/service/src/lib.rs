@@ -32,7 +32,7 @@ pub use keys::Keys;
 pub use mail::{Mail, MailError, MailUrl, Mailbox, MailboxEntry};
 pub use module::{Check, Chore, Consumer, Module};
 pub use peers::{Auth, Peer, Peers};
-pub use publish::{announce, publish};
+pub use publish::{announce, publish, publish_each};
 pub use run::{Listeners, run, stop_on_signal};
 pub use settings::{Environment, LogFormat, RawSettings, Role, SETTINGS, Setting, Settings};
 pub use status::{internal, invalid, refusal, unavailable};

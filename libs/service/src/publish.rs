@@ -13,7 +13,19 @@ pub async fn publish(
     subject: Uuid,
     event: &impl Message,
 ) -> Result<(), DbErr> {
-    outbox::insert(tx, outgoing(clock, routing_key, subject, event, true)).await
+    outbox::insert(tx, vec![outgoing(clock, routing_key, subject, event, true)]).await
+}
+
+/// Publishes many events of one kind, each with its subject, as [`publish`] does each.
+pub async fn publish_each(
+    tx: &Transaction,
+    clock: &Clock,
+    routing_key: &'static str,
+    events: &[(Uuid, impl Message)],
+) -> Result<(), DbErr> {
+    let events = events.iter();
+    let events = events.map(|(subject, event)| outgoing(clock, routing_key, *subject, event, true));
+    outbox::insert(tx, events.collect()).await
 }
 
 /// Publishes an event that none of ours need hear: as [`publish`] does, but it also leaves the outbox
@@ -25,7 +37,7 @@ pub async fn announce(
     subject: Uuid,
     event: &impl Message,
 ) -> Result<(), DbErr> {
-    outbox::insert(tx, outgoing(clock, routing_key, subject, event, false)).await
+    outbox::insert(tx, vec![outgoing(clock, routing_key, subject, event, false)]).await
 }
 
 fn outgoing(
