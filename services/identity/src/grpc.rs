@@ -46,6 +46,15 @@ impl UserService for Identity {
         Ok(Response::new(answer.await?))
     }
 
+    async fn batch_create_invited_users(
+        &self,
+        request: Request<BatchCreateInvitedUsersRequest>,
+    ) -> Result<Response<BatchCreateInvitedUsersResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let answer = users::create_invited::create_many(self, &caller, request.into_inner());
+        Ok(Response::new(answer.await?))
+    }
+
     async fn enrol_user(
         &self,
         request: Request<EnrolUserRequest>,
