@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kernel::{EmailAddress, Uuid};
+use kernel::{EmailAddress, Time, Uuid};
 use tonic::{Request, Status};
 
 use crate::{Auth, Claims};
@@ -14,6 +14,8 @@ pub struct Caller {
     pub kind: CallerKind,
     /// The token, to go on in the caller's name.
     token: Arc<str>,
+    /// When the token runs out.
+    until: Time,
 }
 
 /// What kind of caller it is.
@@ -48,7 +50,8 @@ impl Caller {
             },
             _ => return None,
         };
-        Some(Self { subject: claims.sub, kind, token: token.into() })
+        let until = Time::from_timestamp(claims.exp, 0)?;
+        Some(Self { subject: claims.sub, kind, token: token.into(), until })
     }
 
     /// The caller of a request. Every RPC that is not on its service's public list has one.
@@ -68,6 +71,12 @@ impl Caller {
     /// Whether this is a person, not a program.
     pub fn is_person(&self) -> bool {
         matches!(self.kind, CallerKind::Person { .. })
+    }
+
+    /// Refuses what comes when the token has run out: a call that goes on does so no longer than
+    /// its token. Whoever has lost their sessions gets no other.
+    pub fn require_token(&self, now: Time) -> Result<(), Status> {
+        if now < self.until { Ok(()) } else { Err(crate::boundary::unauthenticated()) }
     }
 
     /// The right to call a peer in this caller's name.

@@ -69,6 +69,15 @@ impl Change<'_> {
         service::publish(&self.tx, &self.service.clock, key, subject, event).await
     }
 
+    /// Publishes many of one kind, each with its subject.
+    pub(crate) async fn publish_each(
+        &self,
+        key: &'static str,
+        events: &[(Uuid, impl Message)],
+    ) -> Result<(), DbErr> {
+        service::publish_each(&self.tx, &self.service.clock, key, events).await
+    }
+
     /// Announces an event to whoever listens.
     pub(crate) async fn announce(
         &self,
@@ -81,11 +90,16 @@ impl Change<'_> {
 
     /// Writes the change into the history.
     pub(crate) async fn record(&self, record: Record) -> Result<(), DbErr> {
-        let row = match self.by {
+        self.record_each(vec![record]).await
+    }
+
+    /// Writes many changes into the history, one record each.
+    pub(crate) async fn record_each(&self, records: Vec<Record>) -> Result<(), DbErr> {
+        let row = |record| match self.by {
             By::Caller(call) => row_of(self.service, call, record, self.now),
-            By::Usher(action) => return self.record_itself(action, record).await,
+            By::Usher(action) => self.row_itself(action, record),
         };
-        insert(&*self.tx, row).await
+        insert(&*self.tx, records.into_iter().map(row).collect()).await
     }
 
     /// Writes into the history what Usher does by itself on the way, such as expiring what stands in
@@ -95,11 +109,12 @@ impl Change<'_> {
         action: &'static str,
         record: Record,
     ) -> Result<(), DbErr> {
-        let row = audit_record::Model {
-            action: action.to_owned(),
-            ..blank(self.service, record, self.now)
-        };
-        insert(&*self.tx, row).await
+        insert(&*self.tx, vec![self.row_itself(action, record)]).await
+    }
+
+    fn row_itself(&self, action: &'static str, record: Record) -> audit_record::Model {
+        let action = action.to_owned();
+        audit_record::Model { action, ..blank(self.service, record, self.now) }
     }
 
     /// The transaction, for what wants to know whose it is.
@@ -186,7 +201,7 @@ pub(crate) async fn record_refusal(
     };
     let mut row = row_of(service, call, record, service.clock.now());
     row.refusal = reason.to_owned();
-    insert(service.database.read(), row).await
+    insert(service.database.read(), vec![row]).await
 }
 
 fn row_of(service: &Organisations, call: &Call, record: Record, now: Time) -> audit_record::Model {
@@ -224,7 +239,13 @@ fn blank(service: &Organisations, record: Record, now: Time) -> audit_record::Mo
     }
 }
 
-async fn insert(connection: &impl ConnectionTrait, row: audit_record::Model) -> Result<(), DbErr> {
-    let insert = audit_record::Entity::insert(row.into_active_model());
-    insert.exec_without_returning(connection).await.map(|_| ())
+async fn insert(
+    connection: &impl ConnectionTrait,
+    rows: Vec<audit_record::Model>,
+) -> Result<(), DbErr> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows = rows.into_iter().map(|row| row.into_active_model());
+    audit_record::Entity::insert_many(rows).exec_without_returning(connection).await.map(|_| ())
 }

@@ -32,6 +32,7 @@ mod grpc;
 mod invitations;
 mod joining;
 mod limits;
+mod making;
 mod memberships;
 mod migration;
 mod offer;

@@ -32,6 +32,20 @@ impl Limits {
     }
 }
 
+/// What one limit counts.
+struct Counted {
+    limit: &'static str,
+    key: String,
+    window: Duration,
+    most: u64,
+}
+
+impl Counted {
+    fn new(limit: &'static str, whose: &str, window: Duration, most: u64) -> Self {
+        Self { limit, key: format!("usher:invitations:{limit}:{whose}"), window, most }
+    }
+}
+
 impl Organisations {
     /// Counts an invitation or a reissue that the caller is entitled to, before anything is written.
     ///
@@ -47,39 +61,32 @@ impl Organisations {
         // No address stands in the cache.
         let recipient = URL_SAFE_NO_PAD.encode(sha256(email.as_bytes()));
         let (inviter, limits) = (call.subject, self.limits);
-        for (limit, whose, window, most) in [
-            ("inviter", inviter.to_string(), HOUR, limits.inviter),
-            ("organisation", organisation.to_string(), DAY, limits.organisation),
-            ("recipient", recipient, DAY, limits.recipient),
-        ] {
-            let key = format!("usher:invitations:{limit}:{whose}");
-            match self.is_over(&key, window, most).await {
-                Ok(None) => {}
-                Ok(Some(retry_after)) => {
-                    return Err(Error::TooManyInvitations { limit, retry_after });
-                }
-                // The cache is no part that must not fail: without it nobody could invite at all.
-                Err(error) => {
-                    tracing::warn!(%error, "invitations are not counted");
-                    return Ok(());
-                }
+        let counted = [
+            Counted::new("inviter", &inviter.to_string(), HOUR, limits.inviter),
+            Counted::new("organisation", &organisation.to_string(), DAY, limits.organisation),
+            Counted::new("recipient", &recipient, DAY, limits.recipient),
+        ];
+        match self.first_over(&counted).await {
+            Ok(None) => Ok(()),
+            Ok(Some((limit, retry_after))) => Err(Error::TooManyInvitations { limit, retry_after }),
+            // The cache is no part that must not fail: without it nobody could invite at all.
+            Err(error) => {
+                tracing::warn!(%error, "invitations are not counted");
+                Ok(())
             }
         }
-        Ok(())
     }
 
-    /// Counts one; answers how long to wait if it is one too many.
-    async fn is_over(
+    /// Counts one of each; answers the first that is one too many, and how long to wait.
+    async fn first_over(
         &self,
-        key: &str,
-        window: Duration,
-        most: u64,
-    ) -> Result<Option<Duration>, cache::Unavailable> {
-        if self.cache.count(key, window).await? <= most {
-            return Ok(None);
-        }
-        let left = self.cache.remaining(key).await?;
-        Ok(Some(left.max(Duration::from_secs(1))))
+        counted: &[Counted; 3],
+    ) -> Result<Option<(&'static str, Duration)>, cache::Unavailable> {
+        let counts = self.cache.count_each(counted.each_ref().map(|it| (&*it.key, it.window)));
+        let mut over = counted.iter().zip(counts.await?).filter(|(it, count)| *count > it.most);
+        let Some((over, _)) = over.next() else { return Ok(None) };
+        let left = self.cache.remaining(&over.key).await?;
+        Ok(Some((over.limit, left.max(Duration::from_secs(1)))))
     }
 }
 

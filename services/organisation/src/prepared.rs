@@ -1,19 +1,26 @@
+use std::collections::{HashMap, hash_map::Entry};
+
 use api::{
     identity::v1::{
-        CreateInvitedUserRequest, User, UserStatus, user_service_client::UserServiceClient,
+        BatchCreateInvitedUsersRequest, CreateInvitedUserRequest, User,
+        user_service_client::UserServiceClient,
     },
-    organisation::v1::{CreateInvitationRequest, Invitation, InvitationCreated, InvitationState},
+    organisation::v1::{CreateInvitationRequest, Invitation},
 };
+use db::DbErr;
 use kernel::{DisplayName, Duration, EmailAddress, Fields, Malformed, Time, Uuid, parse_id};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use service::Peer;
+use tonic::Status;
 
 use crate::{
     Organisations,
     call::Call,
-    change::{Change, Record},
     domain::{
-        invitation::parse_life, invitation_policy::InvitationPolicy, permission::Permission,
-        rights::Giver,
+        invitation::parse_life,
+        invitation_policy::InvitationPolicy,
+        permission::Permission,
+        rights::{Giver, Rights},
+        role::Roles,
     },
     entity::{
         invitation::{self, State},
@@ -23,18 +30,18 @@ use crate::{
     },
     error::Error,
     offer::{Found, Offer},
-    settlement,
 };
 
 /// An invitation that may be made: read, and allowed. What is left is to ask for the invitee's
 /// account, and to make it.
 pub(crate) struct Prepared {
-    organisation: Uuid,
+    pub organisation: Uuid,
     email: EmailAddress,
     display_name: String,
     offer: Offer,
-    found: Found,
-    policy: InvitationPolicy,
+    pub roles: Roles,
+    /// What the organisation says of an invitee who has an account.
+    pub refuses_accounts: bool,
     life: Duration,
     inviter: (Uuid, Giver),
 }
@@ -49,6 +56,39 @@ struct Syntax {
     life: Option<Duration>,
 }
 
+/// What a caller may do at an organisation, and what it says of inviting.
+struct Ground {
+    rights: Rights,
+    policy: InvitationPolicy,
+}
+
+/// The organisations that a call invites into: each is looked at once.
+#[derive(Default)]
+pub(crate) struct Grounds(HashMap<Uuid, Ground>);
+
+impl Grounds {
+    async fn of(
+        &mut self,
+        service: &Organisations,
+        call: &Call,
+        organisation: Uuid,
+    ) -> Result<&Ground, DbErr> {
+        call.note(organisation);
+        match self.0.entry(organisation) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let database = service.database.read();
+                let rights = service.rights(call, database, organisation).await?;
+                let policy = match rights.allow(Permission::InvitationsCreate) {
+                    true => organisation::invitation_policy(database, organisation).await?,
+                    false => InvitationPolicy::default(),
+                };
+                Ok(new.insert(Ground { rights, policy }))
+            }
+        }
+    }
+}
+
 impl Prepared {
     /// Reads a request. Needs `invitations.create` and the ceiling; a service account offers
     /// invitable roles alone, also if that is the default role. Whoever may invite hears of every
@@ -56,19 +96,18 @@ impl Prepared {
     pub(crate) async fn read(
         service: &Organisations,
         call: &Call,
+        grounds: &mut Grounds,
         request: CreateInvitationRequest,
     ) -> Result<Self, Error> {
         let Syntax { mut fields, organisation, email, display_name, offer, life } =
             syntax(service, request);
         let Some(organisation) = organisation else { return Err(Error::Invalid(fields)) };
-        let database = service.database.read();
-        let rights = service.rights(call, database, organisation).await?;
+        let Ground { rights, policy } = grounds.of(service, call, organisation).await?;
         rights.require(Permission::InvitationsCreate)?;
         if organisation == PLATFORM {
             return Err(Error::OrganisationNotFound);
         }
-        let policy = organisation::invitation_policy(database, organisation).await?;
-        let found = offer.look_up(database, organisation, &mut fields, "").await?;
+        let found = offer.look_up(service.database.read(), organisation, &mut fields, "").await?;
         let (Some(email), Some(display_name), Some(life), true) =
             (email, display_name, life, fields.violations().is_empty())
         else {
@@ -79,111 +118,92 @@ impl Prepared {
         if let Some(domain) = policy.refused_domain(&email) {
             return Err(Error::DomainNotAllowed { domain: domain.to_owned() });
         }
-        let inviter = (call.subject, call.giver());
-        Ok(Self { organisation, email, display_name, offer, found, policy, life, inviter })
+        let (inviter, refuses_accounts) = ((call.subject, call.giver()), policy.refuses_accounts());
+        let Found { roles, application: _ } = found;
+        Ok(Self {
+            organisation,
+            email,
+            display_name,
+            offer,
+            roles,
+            refuses_accounts,
+            life,
+            inviter,
+        })
     }
 
-    /// Whether the invitee still lacks what is offered, as far as is known here: nobody is asked, and
-    /// nothing is written. An account that has never been seen here is not known of.
-    pub(crate) async fn require_news(&self, service: &Organisations) -> Result<(), Error> {
+    /// Of each whether the invitee still lacks what is offered, as far as is known here: nobody is
+    /// asked, and nothing is written. An account that has never been seen here is not known of.
+    pub(crate) async fn news(
+        service: &Organisations,
+        all: &[Self],
+    ) -> Result<Vec<Result<(), Error>>, DbErr> {
         let (database, now) = (service.database.read(), service.clock.now());
-        let pending = invitation::Entity::find()
-            .filter(invitation::Column::OrganisationId.eq(self.organisation))
-            .filter(invitation::Column::Email.eq(self.email.as_str()))
-            .filter(invitation::is_in_state(InvitationState::Pending, now))
-            .one(database)
-            .await?;
-        if let Some(pending) = pending {
-            return Err(Error::InvitationPending { id: pending.id });
-        }
-        let known = person::Entity::find()
-            .filter(person::Column::Email.eq(self.email.as_str()))
-            .one(database)
-            .await?;
-        let Some(known) = known else { return Ok(()) };
-        let held = membership::lasting_roles(database, known.user_id, self.organisation, now);
-        let held = held.await?;
-        if self.found.roles.iter().all(|role| held.contains(role.id)) {
-            return Err(Error::AlreadyMember);
-        }
-        if self.policy.refuses_accounts() { Err(Error::AccountExists) } else { Ok(()) }
+        let places: Vec<_> = all.iter().map(|it| (it.organisation, it.email.as_str())).collect();
+        let pending = invitation::pending_at(database, &places, now).await?;
+        let emails: Vec<_> = all.iter().map(|it| it.email.as_str()).collect();
+        let known = person::of_emails(database, &emails).await?;
+        let who = |it: &Self| Some((*known.get(it.email.as_str())?, it.organisation));
+        let pairs: Vec<_> = all.iter().filter_map(who).collect();
+        let held = membership::lasting_roles(database, &pairs, now).await?;
+        let news = |it: &Self| {
+            if let Some(id) = pending.get(&(it.organisation, it.email.to_string())) {
+                return Err(Error::InvitationPending { id: *id });
+            }
+            let Some(known) = who(it) else { return Ok(()) };
+            if it.roles.are_among(held.get(&known)) {
+                return Err(Error::AlreadyMember);
+            }
+            if it.refuses_accounts { Err(Error::AccountExists) } else { Ok(()) }
+        };
+        Ok(all.iter().map(news).collect())
     }
 
-    /// Counts the invitation against its limits, and answers the invitee's account, from the identity
-    /// service; made there if there is none. Asking again
+    /// Counts the invitation against its limits.
+    pub(crate) async fn count(&self, service: &Organisations, call: &Call) -> Result<(), Error> {
+        service.count_invitation(call, self.organisation, self.email.as_str()).await
+    }
+
+    /// The invitee's account, from the identity service; made there if there is none. Asking again
     /// changes nothing, so that it may come before the transaction, and stay if that comes to
     /// nothing.
-    pub(crate) async fn account(
-        &self,
+    pub(crate) async fn account(&self, service: &Organisations) -> Result<User, Error> {
+        let answer = identity(service).await?.create_invited_user(self.asking()).await;
+        let user = answer.map_err(peer)?.into_inner().user;
+        user.ok_or_else(|| Error::Internal("no user in the answer".to_owned()))
+    }
+
+    /// The accounts of many, in their order.
+    pub(crate) async fn accounts(
         service: &Organisations,
-        call: &Call,
-    ) -> Result<User, Error> {
-        service.count_invitation(call, self.organisation, self.email.as_str()).await?;
-        let peer = |status| Error::Peer(Box::new(status));
-        let auth = service.peers.own().await.map_err(peer)?;
-        let mut client = UserServiceClient::new(service.peers.identity(auth));
-        let request = CreateInvitedUserRequest {
+        all: &[Self],
+    ) -> Result<Vec<User>, Error> {
+        let requests = all.iter().map(Self::asking).collect();
+        let request = BatchCreateInvitedUsersRequest { requests };
+        let answer = identity(service).await?.batch_create_invited_users(request).await;
+        let users = answer.map_err(peer)?.into_inner().users;
+        if users.len() != all.len() {
+            return Err(Error::Internal("not as many users as were asked for".to_owned()));
+        }
+        Ok(users)
+    }
+
+    fn asking(&self) -> CreateInvitedUserRequest {
+        CreateInvitedUserRequest {
             email: self.email.to_string(),
             display_name: self.display_name.clone(),
             // Who refuses existing accounts makes new ones as source 004 has it.
-            random_password: self.policy.refuses_accounts(),
-        };
-        let answer = client.create_invited_user(request).await.map_err(peer)?.into_inner();
-        answer.user.ok_or_else(|| Error::Internal("no user in the answer".to_owned()))
+            random_password: self.refuses_accounts,
+        }
     }
 
-    /// Makes the invitation, if the invitee may have it. Event:
-    /// `organisation.invitation.created.v1`, which becomes the mail.
-    pub(crate) async fn make(
+    /// The invitation of an account, as it is kept.
+    pub(crate) fn row(
         self,
         service: &Organisations,
-        change: &Change<'_>,
-        call: &Call,
-        account: &User,
-    ) -> Result<invitation::Model, Error> {
-        let invitee = parse_id(&account.id).map_err(|error| Error::Internal(error.to_string()))?;
-        match account.status() {
-            UserStatus::Invited | UserStatus::Active => {}
-            UserStatus::Suspended | UserStatus::Disposed => return Err(Error::AccountUnusable),
-            UserStatus::Unspecified => {
-                return Err(Error::Internal("a user without a status".to_owned()));
-            }
-        }
-        let (refuses, roles) = (self.policy.refuses_accounts(), self.found.roles.clone());
-        let offered = self.row(service, invitee, change.now);
-        let held =
-            membership::lasting_roles(&**change, invitee, offered.organisation_id, change.now);
-        let held = held.await?;
-        if roles.iter().all(|role| held.contains(role.id)) {
-            return Err(Error::AlreadyMember);
-        }
-        settlement::make_room(change, offered.organisation_id, &offered.email).await?;
-        invitation::insert(change, &offered)
-            .await?
-            .map_err(|pending| Error::InvitationPending { id: pending })?;
-        // An account that nobody has used and that belongs nowhere is what an attempt to invite has
-        // left behind that came to nothing: it is as good as none.
-        if refuses
-            && (account.status() != UserStatus::Invited
-                || invitation::is_known_elsewhere(&**change, &offered).await?)
-        {
-            return Err(Error::AccountExists);
-        }
-        // The mail names the inviter.
-        person::remember_caller(&**change, call).await?;
-        let event = InvitationCreated {
-            invitation_id: offered.id.to_string(),
-            organisation_id: offered.organisation_id.to_string(),
-            issue: offered.issue,
-        };
-        change.publish("organisation.invitation.created.v1", offered.id, &event).await?;
-        let record = Record::of("invitation", offered.id, offered.organisation_id);
-        let record = record.invitation(offered.id).detail(format!("roles={roles}"));
-        change.record(record).await?;
-        Ok(offered)
-    }
-
-    fn row(self, service: &Organisations, invitee: Uuid, now: Time) -> invitation::Model {
+        invitee: Uuid,
+        now: Time,
+    ) -> invitation::Model {
         let (offer, expires_at) = (self.offer, now + self.life);
         invitation::Model {
             id: service.clock.new_id(),
@@ -195,7 +215,7 @@ impl Prepared {
             first_name: offer.first_name,
             last_name: offer.last_name,
             institution: offer.institution,
-            roles: self.found.roles.to_string(),
+            roles: self.roles.to_string(),
             application_id: offer.application,
             personal_message: offer.personal_message,
             membership_valid_from: offer.span.valid_from,
@@ -217,6 +237,15 @@ impl Prepared {
             deleted_at: None,
         }
     }
+}
+
+fn peer(status: Status) -> Error {
+    Error::Peer(Box::new(status))
+}
+
+async fn identity(service: &Organisations) -> Result<UserServiceClient<Peer>, Error> {
+    let auth = service.peers.own().await.map_err(peer)?;
+    Ok(UserServiceClient::new(service.peers.identity(auth)))
 }
 
 fn syntax(service: &Organisations, request: CreateInvitationRequest) -> Syntax {

@@ -3,7 +3,7 @@
 
 use api::organisation::v1::InvitationSettled;
 use kernel::Uuid;
-use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{ExprTrait as _, QueryOrder as _, entity::prelude::*, sea_query::Expr};
 
 use crate::{
     change::{Change, Record},
@@ -51,22 +51,19 @@ pub(crate) async fn expire(change: &Change<'_>, invitation: &Model) -> Result<bo
     Ok(true)
 }
 
-/// Makes room for a new pending invitation of an address: one whose time is over is not waited for
-/// until the timer comes to it.
-pub(crate) async fn make_room(
-    change: &Change<'_>,
-    organisation: Uuid,
-    email: &str,
-) -> Result<(), DbErr> {
+/// Makes room for a pending invitation at each organisation of the address beside it: one whose time
+/// is over is not waited for until the timer comes to it.
+pub(crate) async fn make_room(change: &Change<'_>, places: &[(Uuid, &str)]) -> Result<(), DbErr> {
     let over = Entity::find()
-        .filter(Column::OrganisationId.eq(organisation))
-        .filter(Column::Email.eq(email))
+        .filter(Column::OrganisationId.is_in(places.iter().map(|(organisation, _)| *organisation)))
+        .filter(Column::Email.is_in(places.iter().map(|(_, email)| *email)))
         .filter(Column::State.eq(State::Pending))
         .filter(Column::ExpiresAt.lte(change.now))
-        .one(&**change)
+        .order_by_asc(Column::Id)
+        .all(&**change)
         .await?;
-    if let Some(over) = over {
-        expire(change, &over).await?;
+    for over in over.iter().filter(|it| places.contains(&(it.organisation_id, &it.email))) {
+        expire(change, over).await?;
     }
     Ok(())
 }

@@ -1,19 +1,19 @@
 //! A stage for tests: the service as production starts it, beside an identity service that knows
 //! whom the test makes.
 
+mod accounts;
 mod refusals;
 mod tree;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
 use api::{
     identity::v1::{
-        service_account_service_server::{ServiceAccountService, ServiceAccountServiceServer},
-        user_service_server::{UserService, UserServiceServer},
-        *,
+        service_account_service_server::ServiceAccountServiceServer,
+        user_service_server::UserServiceServer, *,
     },
     organisation::v1::{
         access_request_service_client::AccessRequestServiceClient,
@@ -27,13 +27,14 @@ use api::{
     },
 };
 use bus::{Handler, Queue};
-use kernel::{Clock, Duration, Time, Uuid};
+use kernel::{Duration, Time, Uuid};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
-use service::{Claims, Module, Signer};
+use service::{Claims, Module};
 use testkit::{Bench, Connection, Served, eventually};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::service::Routes;
 
+use accounts::Accounts;
 pub(crate) use refusals::{reason, violations};
 
 use crate::{
@@ -310,85 +311,5 @@ impl Who {
 
     pub(crate) fn audit(&self) -> AuditServiceClient<Connection> {
         AuditServiceClient::new(self.connection.clone())
-    }
-}
-
-/// The identity service, as far as this one asks it.
-#[derive(Clone)]
-struct Accounts {
-    clock: Clock,
-    signer: Signer,
-    /// By address.
-    users: Arc<Mutex<HashMap<String, User>>>,
-    /// Names by identifier.
-    services: Arc<Mutex<HashMap<String, String>>>,
-}
-
-impl Accounts {
-    /// The account of an address, which can sign in from now on.
-    fn enrolled(&self, email: &str) -> Uuid {
-        let mut users = self.users.lock().unwrap();
-        let user = users.entry(email.to_owned()).or_insert_with(|| self.new_user(email));
-        user.set_status(UserStatus::Active);
-        user.id.parse().unwrap()
-    }
-
-    fn new_user(&self, email: &str) -> User {
-        User {
-            id: self.clock.new_id().to_string(),
-            email: email.to_owned(),
-            display_name: email.split('@').next().unwrap_or_default().to_owned(),
-            status: UserStatus::Invited.into(),
-            ..Default::default()
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl UserService for Accounts {
-    async fn get_user(
-        &self,
-        request: Request<GetUserRequest>,
-    ) -> Result<Response<GetUserResponse>, Status> {
-        let GetUserRequest { id } = request.into_inner();
-        let users = self.users.lock().unwrap();
-        let user = users.values().find(|user| user.id == id).cloned();
-        let user = user.ok_or_else(|| Status::not_found("no such user"))?;
-        Ok(Response::new(GetUserResponse { user: Some(user) }))
-    }
-
-    async fn create_invited_user(
-        &self,
-        request: Request<CreateInvitedUserRequest>,
-    ) -> Result<Response<CreateInvitedUserResponse>, Status> {
-        let CreateInvitedUserRequest { email, .. } = request.into_inner();
-        let mut users = self.users.lock().unwrap();
-        let user = users.entry(email.clone()).or_insert_with(|| self.new_user(&email)).clone();
-        Ok(Response::new(CreateInvitedUserResponse { user: Some(user) }))
-    }
-}
-
-#[tonic::async_trait]
-impl ServiceAccountService for Accounts {
-    async fn issue_service_token(
-        &self,
-        _: Request<IssueServiceTokenRequest>,
-    ) -> Result<Response<IssueServiceTokenResponse>, Status> {
-        let (id, name) = (self.clock.new_id(), "organisation".to_owned());
-        let scopes = "users.read users.invite".to_owned();
-        let claims = Claims::service(id, name, scopes, self.clock.new_id());
-        let access_token = self.signer.sign(claims, self.clock.now()).unwrap();
-        Ok(Response::new(IssueServiceTokenResponse { access_token, expires_in: None }))
-    }
-
-    async fn get_service_account(
-        &self,
-        request: Request<GetServiceAccountRequest>,
-    ) -> Result<Response<GetServiceAccountResponse>, Status> {
-        let GetServiceAccountRequest { id } = request.into_inner();
-        let name = self.services.lock().unwrap().get(&id).cloned();
-        let name = name.ok_or_else(|| Status::not_found("no such service account"))?;
-        let account = ServiceAccount { id, name, ..Default::default() };
-        Ok(Response::new(GetServiceAccountResponse { service_account: Some(account) }))
     }
 }

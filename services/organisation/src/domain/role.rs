@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use kernel::{Fields, Malformed, Uuid};
 
@@ -169,6 +169,11 @@ impl Roles {
 
     pub(crate) fn contains(&self, id: Uuid) -> bool {
         self.0.iter().any(|role| role.id == id)
+    }
+
+    /// Whether all of them are held already, of nothing that is held none is.
+    pub(crate) fn are_among(&self, held: Option<&HashSet<Uuid>>) -> bool {
+        self.0.iter().all(|role| held.is_some_and(|held| held.contains(&role.id)))
     }
 
     pub(crate) fn ids(&self) -> Vec<Uuid> {

@@ -29,7 +29,7 @@ use crate::{
 
 pub(crate) use around::Around;
 pub(crate) use found::{in_state, is_in_state, of_source};
-pub(crate) use making::{insert, is_known_elsewhere, pending};
+pub(crate) use making::{insert, is_known_elsewhere, pending, pending_at, take_back};
 
 /// An offer of roles in an organisation to an address.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

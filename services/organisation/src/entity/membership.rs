@@ -23,7 +23,7 @@ pub(crate) mod changing;
 mod many;
 mod shown;
 
-pub(crate) use many::rights_of_all;
+pub(crate) use many::{lasting_roles, rights_of_all};
 pub(crate) use shown::{shown, shown_all};
 
 /// A user or service account in an organisation.
@@ -81,11 +81,6 @@ impl Model {
     pub(crate) fn state_at(&self, now: Time) -> proto::MembershipState {
         let span = Span { valid_from: self.valid_from, expires_at: self.expires_at };
         self.state.at(now, span)
-    }
-
-    /// Whether its time is over.
-    pub(crate) fn has_ended(&self, now: Time) -> bool {
-        self.expires_at.is_some_and(|until| until <= now)
     }
 
     /// Whether it makes its subject an owner for good at a moment: active, begun, without end.
@@ -209,20 +204,6 @@ pub(crate) async fn roles(
         .all(connection)
         .await?;
     Ok(rows.into_iter().filter_map(|(_, role)| Some(role?.role())).collect())
-}
-
-/// The same, without those of a membership that has ended: whoever had them may be invited again.
-pub(crate) async fn lasting_roles(
-    connection: &impl ConnectionTrait,
-    subject: Uuid,
-    organisation: Uuid,
-    now: Time,
-) -> Result<Roles, DbErr> {
-    let found = Entity::find_by_id((subject, organisation)).one(connection).await?;
-    match found {
-        Some(found) if !found.has_ended(now) => roles(connection, subject, organisation).await,
-        _ => Ok(Roles::default()),
-    }
 }
 
 /// Removes a subject's membership that has ended, with the roles and the access that went with it;

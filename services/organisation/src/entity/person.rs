@@ -38,6 +38,16 @@ pub(crate) async fn of(
     Ok(rows.await?.into_iter().map(|row| (row.user_id, row)).collect())
 }
 
+/// Who has these addresses, as far as is known here.
+pub(crate) async fn of_emails(
+    connection: &impl ConnectionTrait,
+    emails: &[&str],
+) -> Result<HashMap<String, Uuid>, DbErr> {
+    let rows =
+        Entity::find().filter(Column::Email.is_in(emails.iter().copied())).all(connection).await?;
+    Ok(rows.into_iter().map(|row| (row.email, row.user_id)).collect())
+}
+
 /// Takes over what a person's token says of them: nothing for a service account.
 pub(crate) async fn remember_caller(
     tx: &impl ConnectionTrait,

@@ -1,6 +1,12 @@
 use api::organisation::v1::{CreateInvitationRequest, CreateInvitationResponse};
 
-use crate::{Organisations, call::Call, error::Error, prepared::Prepared};
+use crate::{
+    Organisations,
+    call::Call,
+    error::Error,
+    making::make_one,
+    prepared::{Grounds, Prepared},
+};
 
 /// Invites an address into an organisation.
 ///
@@ -14,11 +20,12 @@ pub(crate) async fn create(
     call: &Call,
     request: CreateInvitationRequest,
 ) -> Result<CreateInvitationResponse, Error> {
-    let prepared = Prepared::read(service, call, request).await?;
-    let account = prepared.account(service, call).await?;
+    let prepared = Prepared::read(service, call, &mut Grounds::default(), request).await?;
+    prepared.count(service, call).await?;
+    let account = prepared.account(service).await?;
 
     let change = service.begin(call).await?;
-    let made = prepared.make(service, &change, call, &account).await?;
+    let made = make_one(service, &change, call, prepared, account).await?;
     let seen = made.seen_at(change.now);
     change.commit(CreateInvitationResponse { invitation: Some(seen) }).await
 }

@@ -43,7 +43,7 @@ pub(crate) async fn reissue(
     let among = role::given_at(found.organisation_id);
     let roles = role::find_again(&*change, among, &found.roles).await?;
     rights.require_to_grant(&roles.ok_or(Error::RoleNotFound)?, call.giver())?;
-    settlement::make_room(&change, found.organisation_id, &found.email).await?;
+    settlement::make_room(&change, &[(found.organisation_id, &found.email)]).await?;
     let expires_at = now + service.link_life;
     let kind: invitation::Giver = call.giver().into();
     let reissued = invitation::Entity::update_many()

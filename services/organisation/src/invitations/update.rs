@@ -69,8 +69,9 @@ pub(crate) async fn update(
     if !wanted.etag.is_empty() && wanted.etag != etag(found.version) {
         return Err(Error::EtagMismatch);
     }
-    let held = membership::lasting_roles(&*change, found.invitee_id, organisation, now).await?;
-    if named.roles.iter().all(|role| held.contains(role.id)) {
+    let whose = (found.invitee_id, organisation);
+    let held = membership::lasting_roles(&*change, &[whose], now).await?;
+    if named.roles.are_among(held.get(&whose)) {
         return Err(Error::AlreadyMember);
     }
     let changed = invitation::Model {

@@ -1,12 +1,12 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kernel::{Time, Uuid};
 use sea_orm::{
-    Condition, ConnectionTrait, ExprTrait as _, FromQueryResult, QuerySelect as _,
+    Condition, ConnectionTrait, ExprTrait as _, FromQueryResult, JoinType, QuerySelect as _,
     entity::prelude::*,
 };
 
-use super::{Held, collect, held_by};
+use super::{Column, Held, collect, held_by, to_membership};
 use crate::{
     domain::rights::Rights,
     entity::{ancestor, membership_role},
@@ -50,4 +50,28 @@ pub(crate) async fn rights_of_all(
         held.entry((subject_id, organisation_id)).or_default().push(role);
     }
     Ok(held.into_iter().map(|(pair, rows)| (pair, collect(rows))).collect())
+}
+
+/// The roles held at exactly these organisations, for each pair of subject and organisation that is
+/// asked for, whether or not they count now: one query however many there are. Those of a membership
+/// that has ended are not among them: whoever had them may be invited again.
+pub(crate) async fn lasting_roles(
+    connection: &impl ConnectionTrait,
+    pairs: &[(Uuid, Uuid)],
+    now: Time,
+) -> Result<HashMap<(Uuid, Uuid), HashSet<Uuid>>, DbErr> {
+    let subject = membership_role::Column::SubjectId;
+    let organisation = membership_role::Column::OrganisationId;
+    let rows = membership_role::Entity::find()
+        .join(JoinType::InnerJoin, to_membership())
+        .filter(subject.is_in(pairs.iter().map(|(subject, _)| *subject)))
+        .filter(organisation.is_in(pairs.iter().map(|(_, organisation)| *organisation)))
+        .filter(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)))
+        .all(connection)
+        .await?;
+    let mut held = HashMap::<_, HashSet<_>>::new();
+    for row in rows {
+        held.entry((row.subject_id, row.organisation_id)).or_default().insert(row.role_id);
+    }
+    Ok(held)
 }

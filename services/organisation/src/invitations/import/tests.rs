@@ -4,7 +4,10 @@ use sea_orm::{ConnectionTrait, entity::prelude::*};
 use testkit::Bench;
 use tonic::Code;
 
-use super::*;
+use super::{
+    super::tests::{policy, refuse_accounts},
+    *,
+};
 use crate::{
     entity::{audit_record, invitation, membership, membership_role, organisation, person},
     testing::{Stage, Who, reason},
@@ -17,6 +20,8 @@ testkit::on_both_databases!(
     each_row_needs_a_right_of_its_own,
     whoever_may_not_invite_is_refused_at_once,
     there_is_a_most_of_rows,
+    whoever_has_no_token_any_more_goes_on_with_another,
+    a_new_person_is_invited_once_where_accounts_are_refused,
 );
 
 fn row(number: i32, organisation: &str, email: &str) -> ImportInvitationsRequest {
@@ -232,4 +237,51 @@ async fn there_is_a_most_of_rows(bench: Bench) {
     let ended = ended.unwrap_err();
     assert_eq!(ended.code(), Code::ResourceExhausted);
     assert!(ended.message().contains("10000"), "{}", ended.message());
+}
+
+async fn whoever_has_no_token_any_more_goes_on_with_another(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    let rows = stream::unfold(receiver, async |mut it: tokio::sync::mpsc::UnboundedReceiver<_>| {
+        it.recv().await.map(|row| (row, it))
+    });
+    sender.send(row(1, &root, "ada@example.com")).unwrap();
+    let answer = owner.invitations().import_invitations(Box::pin(rows)).await;
+    let mut answer = answer.unwrap().into_inner();
+    assert_eq!(answer.message().await.unwrap().unwrap().outcome(), ImportOutcome::Created);
+    stage.pass(kernel::Duration::seconds(599));
+    sender.send(row(2, &root, "eve@example.com")).unwrap();
+    assert_eq!(answer.message().await.unwrap().unwrap().outcome(), ImportOutcome::Created);
+    stage.pass(kernel::Duration::seconds(1));
+    sender.send(row(3, &root, "joe@example.com")).unwrap();
+    assert_eq!(reason(answer.message().await), "TOKEN_INVALID");
+    let made = invitation::Entity::find().count(stage.service.database.read()).await.unwrap();
+    assert_eq!(made, 2);
+}
+
+/// Two organisations that refuse accounts, and one person: whoever comes first has them.
+async fn a_new_person_is_invited_once_where_accounts_are_refused(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    let child = stage.organisation(&owner, "Child", &root).await;
+    policy(&stage, &root, refuse_accounts).await;
+    stage.person("known@example.com");
+    let rows = vec![
+        row(1, &root, "ada@example.com"),
+        row(2, &child, "ada@example.com"),
+        row(3, &child, "eve@example.com"),
+        row(4, &root, "known@example.com"),
+    ];
+    let results = import(&owner, rows).await;
+    use ImportOutcome::*;
+    let expected = [
+        (1, Created, ""),
+        (2, Refused, "ACCOUNT_EXISTS"),
+        (3, Created, ""),
+        (4, Refused, "ACCOUNT_EXISTS"),
+    ];
+    assert_eq!(outcomes(&results), expected);
+    let made = invitation::Entity::find().count(stage.service.database.read()).await.unwrap();
+    assert_eq!(made, 2, "what is refused leaves nothing behind");
 }
