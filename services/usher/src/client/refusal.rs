@@ -11,9 +11,16 @@ pub(super) fn told(status: &Status) -> anyhow::Error {
 }
 
 pub(super) fn sentence(status: &Status) -> String {
-    if status.code() == Code::Unavailable && status.source().is_some() {
-        return "the service cannot be reached: is it running there (--server, --identity)?"
-            .to_owned();
+    if status.code() == Code::Unavailable
+        && let Some(mut cause) = status.source()
+    {
+        // The innermost says what happened, such as a certificate that nobody vouches for.
+        while let Some(within) = cause.source() {
+            cause = within;
+        }
+        return format!(
+            "the service cannot be reached: is it running there (--server, --identity)? {cause}"
+        );
     }
     let message = plain(status.message());
     if let Some(info) = status.get_details_error_info() {
