@@ -171,7 +171,8 @@ impl Platform {
         this
     }
 
-    async fn wait_until_ready(&mut self) {
+    /// Waits until every service is ready.
+    pub async fn wait_until_ready(&mut self) {
         for (service, management) in self.management.clone() {
             let process = std::sync::Mutex::new(self.process(service));
             eventually(&format!("{service} is ready"), async || {
@@ -248,6 +249,11 @@ impl Platform {
         let text = self.nth_mail_to(email, count).await;
         let mut words = text.split_whitespace();
         words.find(|word| word.contains("/invitations/")).expect("a link in the mail").to_owned()
+    }
+
+    /// Where the identity and the organisation service are.
+    pub fn places(&self) -> [String; 2] {
+        [self.grpc[0].clone(), self.grpc[1].clone()]
     }
 
     /// A connection to the identity service.

@@ -8,6 +8,7 @@ use testkit::eventually;
 
 /// The `usher` binary as a process of its own, with its output in files. Killed when dropped.
 pub struct Process {
+    command: Command,
     child: Child,
     output: PathBuf,
 }
@@ -26,16 +27,20 @@ impl Process {
         for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("USHER_")) {
             command.env_remove(variable);
         }
-        let child = command
+        command
             .args(arguments)
             .envs(environment.iter().copied())
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(file("out"))
-            .stderr(file("err"))
-            .spawn()
-            .expect("the usher binary: run `cargo xtask test`, which builds it");
-        Self { child, output }
+            .stderr(file("err"));
+        let child = spawn(&mut command);
+        Self { command, child, output }
+    }
+
+    /// Starts it again as it was started, when it has ended; its output goes on in the same files.
+    pub fn start_again(&mut self) {
+        self.child = spawn(&mut self.command);
     }
 
     /// Its process id.
@@ -65,10 +70,14 @@ impl Process {
         assert!(sent.expect("kill").success());
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("wait")
+    }
+
     /// Fails with what it logged if it has ended.
     pub fn expect_running(&mut self) {
-        let ended = self.child.try_wait().expect("wait");
-        assert!(ended.is_none(), "it ended: {}{}", self.stdout(), self.stderr());
+        assert!(self.ended().is_none(), "it ended: {}{}", self.stdout(), self.stderr());
     }
 
     /// Waits until it has ended by itself.
@@ -86,6 +95,10 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().expect("the usher binary: run `cargo xtask test`, which builds it")
 }
 
 /// The binary beside this test's.
