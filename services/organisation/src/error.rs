@@ -106,6 +106,17 @@ impl Error {
         self.refusal().map(|refusal| refusal.reason)
     }
 
+    /// A refusal as the result of one of many tells it: its reason, and a sentence that also says what
+    /// it is about and how long to wait.
+    pub(crate) fn told(&self) -> Option<(&'static str, String)> {
+        let Refusal { code: _, reason, message, metadata, retry_after } = self.refusal()?;
+        let about = metadata.map(|(name, value)| format!("{name}={value}"));
+        let wait = retry_after.map(|wait| format!("in {} s", wait.as_secs().max(1)));
+        let more: Vec<_> = about.into_iter().chain(wait).collect();
+        let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+        Some((reason, format!("{message}{more}")))
+    }
+
     /// The one table: what each refusal is to callers.
     #[rustfmt::skip]
     fn refusal(&self) -> Option<Refusal> {

@@ -219,12 +219,12 @@ impl Row {
                 ImportOutcome::Refused
             }
             Err(error) => {
-                let Some(reason) = error.reason() else { return Err(error.into()) };
+                let Some((reason, message)) = error.told() else { return Err(error.into()) };
                 if !dry_run {
                     service.note_refusal(&call, reason).await;
                 }
                 result.reason = reason.to_owned();
-                result.message = Status::from(error).message().to_owned();
+                result.message = message;
                 ImportOutcome::Refused
             }
         };

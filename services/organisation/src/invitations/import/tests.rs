@@ -22,6 +22,8 @@ testkit::on_both_databases!(
     there_is_a_most_of_rows,
     whoever_has_no_token_any_more_goes_on_with_another,
     a_new_person_is_invited_once_where_accounts_are_refused,
+    what_is_over_a_limit_is_refused_row_by_row_and_comes_in_later,
+    many_imports_of_the_same_rows_make_each_once,
 );
 
 fn row(number: i32, organisation: &str, email: &str) -> ImportInvitationsRequest {
@@ -284,4 +286,51 @@ async fn a_new_person_is_invited_once_where_accounts_are_refused(bench: Bench) {
     assert_eq!(outcomes(&results), expected);
     let made = invitation::Entity::find().count(stage.service.database.read()).await.unwrap();
     assert_eq!(made, 2, "what is refused leaves nothing behind");
+}
+
+async fn what_is_over_a_limit_is_refused_row_by_row_and_comes_in_later(mut bench: Bench) {
+    let settings = std::sync::Arc::make_mut(&mut bench.infra.settings);
+    settings.invitations_per_inviter_hour = 2;
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    let rows: Vec<_> = (0..4).map(|it| row(it, &root, &format!("{it}@example.com"))).collect();
+    let results = import(&owner, rows.clone()).await;
+    use ImportOutcome::*;
+    let over = "TOO_MANY_INVITATIONS";
+    let expected = [(0, Created, ""), (1, Created, ""), (2, Refused, over), (3, Refused, over)];
+    assert_eq!(outcomes(&results), expected);
+    let told = &results[2].message;
+    assert!(told.contains("limit=inviter, in ") && told.ends_with(" s)"), "{told}");
+    // What exists is not counted again, so that a second import comes further.
+    let key = format!("usher:invitations:inviter:{}", owner.id);
+    stage.service.cache.clear(&key).await.unwrap();
+    let results = import(&owner, rows).await;
+    let expected = [(0, Exists, ""), (1, Exists, ""), (2, Created, ""), (3, Created, "")];
+    assert_eq!(outcomes(&results), expected);
+}
+
+/// In one order or the other, so that each holds what another waits for.
+async fn many_imports_of_the_same_rows_make_each_once(bench: Bench) {
+    const ROWS: i32 = 64;
+    let stage = Stage::set(bench).await;
+    let (owner, root) = stage.root("ABC").await;
+    for round in 0..10 {
+        let email = |it: i32| format!("{it}@round-{round}.example.com");
+        let results = testkit::race(8, |number| {
+            let mut rows: Vec<_> = (0..ROWS).map(|it| row(it, &root, &email(it))).collect();
+            if number % 2 == 0 {
+                rows.reverse();
+            }
+            let owner = owner.clone();
+            async move { import(&owner, rows).await }
+        });
+        let results = results.await;
+        for row in 0..ROWS {
+            let told = results.iter().flatten().filter(|it| it.row == row);
+            let told: Vec<_> = told.map(|it| (it.outcome(), it.invitation_id.as_str())).collect();
+            let made = told.iter().filter(|(outcome, _)| *outcome == ImportOutcome::Created);
+            assert_eq!((made.count(), told.len()), (1, 8), "{round}: {told:?}");
+            assert!(told.iter().all(|(_, id)| *id == told[0].1), "{round}: {told:?}");
+        }
+    }
 }

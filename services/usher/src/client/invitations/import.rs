@@ -72,7 +72,10 @@ impl Import {
         let outcome = self.send_all(session, &mut told).await;
         told.progress.finish_and_clear();
         let Told { out, totals, .. } = told;
-        self.sum_up(&totals, out)?;
+        // Before the first answer there is nothing to sum up.
+        if outcome.is_ok() || totals.all() > 0 {
+            self.sum_up(&totals, out)?;
+        }
         let (answered, refused, all) = (totals.all(), totals.refused, self.rows);
         outcome.with_context(|| {
             format!("{answered} of {all} rows were answered; it is safe to run it again")

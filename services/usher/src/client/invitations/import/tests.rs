@@ -50,7 +50,7 @@ impl SessionService for Double {
         let asked = format!("refresh {}", request.into_inner().refresh_token);
         self.sessions.lock().unwrap().push(asked);
         let tokens = Some(self.tokens("second"));
-        Ok(Response::new(identity::RefreshSessionResponse { tokens, ..Default::default() }))
+        Ok(Response::new(identity::RefreshSessionResponse { tokens }))
     }
 
     async fn revoke_current_session(
