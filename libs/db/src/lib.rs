@@ -9,11 +9,13 @@ pub mod inbox;
 pub mod migration;
 pub mod outbox;
 mod page;
+mod probe;
 pub mod request;
 mod transaction;
 
 pub use connect::{Database, DatabaseUrl, Engine};
 pub use page::{Page, PageRequest};
+pub use probe::probe;
 pub use transaction::Transaction;
 
 pub use sea_orm::DbErr;

@@ -98,7 +98,7 @@ async fn everywhere(
         return Ok(Entity::find().filter(Column::OrganisationId.in_subquery(open)));
     }
     Ok(needed.into_iter().fold(Entity::find(), |rows, permission| {
-        let reached = reach::of(subject, permission, now);
+        let reached = reach::of(database, subject, permission, now);
         rows.filter(Column::OrganisationId.in_subquery(reached))
     }))
 }

@@ -3,26 +3,20 @@ use kernel::{Fields, Malformed, Time, Uuid, fold};
 use prost_types::Timestamp;
 use sea_orm::{
     ActiveValue::Set,
-    Condition, ConnectionTrait, DatabaseTransaction, ExprTrait as _, FromQueryResult, JoinType,
-    QuerySelect as _, QueryTrait,
+    Condition, ConnectionTrait, DatabaseTransaction, ExprTrait as _, QuerySelect as _,
     entity::prelude::*,
     sea_query::{Expr, LockType, OnConflict},
 };
 
-use super::{
-    ancestor, membership_role,
-    organisation::{self, PLATFORM},
-    person, role,
-};
-use crate::domain::{
-    rights::{self, Rights},
-    role::{BuiltIn, Roles},
-};
+use super::{membership_role, organisation::PLATFORM, person, role};
+use crate::domain::role::{BuiltIn, Roles};
 
 pub(crate) mod changing;
+mod held;
 mod many;
 mod shown;
 
+pub(crate) use held::{holding, rights, rights_held, with_membership};
 pub(crate) use many::{lasting_roles, rights_of_all};
 pub(crate) use shown::{shown, shown_all};
 
@@ -95,100 +89,6 @@ pub(crate) fn counts(now: Time) -> Condition {
     let begun = Column::ValidFrom.is_null().or(Column::ValidFrom.lte(now));
     let goes_on = Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now));
     Condition::all().add(Column::State.eq(State::Active)).add(begun).add(goes_on)
-}
-
-#[derive(FromQueryResult)]
-struct Held {
-    distance: i32,
-    role_id: Uuid,
-    permissions: i64,
-    archived_by: Option<Uuid>,
-}
-
-/// The rights of a subject at an organisation at a moment; none if there is no such organisation.
-///
-/// One query. On PostgreSQL 15 with 20,000 organisations and 200,000 memberships it is probes of
-/// indexes alone (0.3 ms cold), but for the few rows of `roles`:
-///
-/// ```text
-/// Nested Loop
-///   Nested Loop, memberships.organisation_id = ancestor_id
-///     Index Only Scan using membership_roles_held   (subject_id = …)
-///     Index Scan using organisation_ancestors_pkey  (organisation_id = …): at most ten rows
-///   Index Scan using organisations_pkey             (id = …)
-///   Index Scan using memberships_pkey               (subject_id = …, organisation_id = ancestor_id)
-///   Seq Scan on roles
-/// ```
-///
-/// It may enter by all the roles of the subject, who has few as a rule.
-pub(crate) async fn rights(
-    connection: &impl ConnectionTrait,
-    subject: Uuid,
-    organisation: Uuid,
-    now: Time,
-) -> Result<Rights, DbErr> {
-    let held = held(subject, organisation, now).into_model::<Held>().all(connection).await?;
-    Ok(collect(held))
-}
-
-/// The same, held until the end of the transaction: nobody takes these roles away meanwhile.
-pub(crate) async fn rights_held(
-    tx: &DatabaseTransaction,
-    subject: Uuid,
-    organisation: Uuid,
-    now: Time,
-) -> Result<Rights, DbErr> {
-    // Of the tables read, these two say what the subject holds; the membership first, as whoever
-    // changes one takes it.
-    let mut locked = held(subject, organisation, now);
-    let tables = [Entity.table_ref(), membership_role::Entity.table_ref()];
-    QueryTrait::query(&mut locked).lock_with_tables(LockType::Share, tables);
-    Ok(collect(locked.into_model::<Held>().all(tx).await?))
-}
-
-fn held(subject: Uuid, organisation: Uuid, now: Time) -> Select<membership_role::Entity> {
-    held_by(now)
-        .filter(ancestor::Column::OrganisationId.eq(organisation))
-        .filter(membership_role::Column::SubjectId.eq(subject))
-}
-
-/// The roles that count at a moment, for each node at or below the one they were given at.
-fn held_by(now: Time) -> Select<membership_role::Entity> {
-    let to_ancestor = membership_role::Entity::belongs_to(ancestor::Entity)
-        .from(membership_role::Column::OrganisationId)
-        .to(ancestor::Column::AncestorId);
-    let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
-        .from(ancestor::Column::OrganisationId)
-        .to(organisation::Column::Id);
-    membership_role::Entity::find()
-        .select_only()
-        .column(ancestor::Column::Distance)
-        .column(membership_role::Column::RoleId)
-        .column(role::Column::Permissions)
-        .column(organisation::Column::ArchivedBy)
-        .join(JoinType::InnerJoin, to_ancestor.into())
-        .join(JoinType::InnerJoin, to_organisation.into())
-        .join(JoinType::InnerJoin, to_membership())
-        .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
-        .filter(counts(now))
-}
-
-/// From a role held to its membership.
-pub(crate) fn to_membership() -> RelationDef {
-    membership_role::Entity::belongs_to(Entity)
-        .from((membership_role::Column::SubjectId, membership_role::Column::OrganisationId))
-        .to((Column::SubjectId, Column::OrganisationId))
-        .into()
-}
-
-fn collect(rows: Vec<Held>) -> Rights {
-    let archived = rows.iter().any(|row| row.archived_by.is_some());
-    let held = rows.into_iter().map(|row| rights::Held {
-        distance: row.distance,
-        role: row.role_id,
-        permissions: role::permissions_of(row.role_id, row.permissions),
-    });
-    Rights { held: held.collect(), archived }
 }
 
 /// The roles that a subject holds at exactly this organisation, whether or not they count now.
@@ -334,11 +234,11 @@ pub(crate) async fn has_lasting_owner(
     now: Time,
 ) -> Result<bool, DbErr> {
     let owner = membership_role::Entity::find()
-        .join(JoinType::InnerJoin, to_membership())
         .filter(membership_role::Column::RoleId.eq(BuiltIn::Owner.id()))
         .filter(membership_role::Column::OrganisationId.eq(organisation))
         .filter(counts(now))
         .filter(Column::ExpiresAt.is_null());
+    let owner = with_membership(connection, owner);
     Ok(owner.one(connection).await?.is_some())
 }
 

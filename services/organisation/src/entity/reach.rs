@@ -13,8 +13,13 @@ use crate::domain::permission::Permission;
 
 /// The organisations where a subject holds a permission at a moment, whether or not they may see
 /// them: that is another permission. Archived ones are left out.
-pub(crate) fn of(subject: Uuid, permission: Permission, now: Time) -> SelectStatement {
-    given(subject, permission, now)
+pub(crate) fn of(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    permission: Permission,
+    now: Time,
+) -> SelectStatement {
+    given(connection, subject, permission, now)
         .select_only()
         .column(ancestor::Column::OrganisationId)
         .into_query()
@@ -22,8 +27,13 @@ pub(crate) fn of(subject: Uuid, permission: Permission, now: Time) -> SelectStat
 
 /// The same with archived ones, for lists that show those. Served by
 /// `organisation_ancestors_ancestor`; it costs what is found.
-pub(crate) fn of_all(subject: Uuid, permission: Permission, now: Time) -> SelectStatement {
-    let given_at = held(subject, permission, now)
+pub(crate) fn of_all(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    permission: Permission,
+    now: Time,
+) -> SelectStatement {
+    let given_at = held(connection, subject, permission, now)
         .select_only()
         .column(membership_role::Column::OrganisationId)
         .into_query();
@@ -35,18 +45,20 @@ pub(crate) fn of_all(subject: Uuid, permission: Permission, now: Time) -> Select
 }
 
 /// Whether a subject holds a permission at the organisation of a query's row, archived or not. A row
-/// costs at most nine probes of two primary keys, whatever else the subject holds.
-pub(crate) fn row(subject: Uuid, permission: Permission, now: Time) -> Expr {
-    let to_above = membership_role::Entity::belongs_to(ancestor::Entity)
-        .from(membership_role::Column::OrganisationId)
-        .to(ancestor::Column::AncestorId);
+/// costs at most ten probes of two primary keys, whatever else the subject holds.
+pub(crate) fn row(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    permission: Permission,
+    now: Time,
+) -> Expr {
     let row = (organisation::Entity, organisation::Column::Id);
-    let held = held(subject, permission, now)
+    let above = ancestor::Entity::find()
         .select_only()
-        .column(membership_role::Column::OrganisationId)
-        .join(JoinType::InnerJoin, to_above.into())
+        .column(ancestor::Column::OrganisationId)
         .filter(Expr::col((ancestor::Entity, ancestor::Column::OrganisationId)).equals(row));
-    Expr::exists(held.into_query())
+    let held = membership::holding(connection, above, subject, now);
+    Expr::exists(held.filter(role::allowing(permission)).into_query())
 }
 
 /// Whether a subject holds a permission at an organisation or anywhere below it.
@@ -62,33 +74,43 @@ pub(crate) async fn into(
         .column(ancestor::Column::OrganisationId)
         .filter(ancestor::Column::AncestorId.eq(organisation))
         .into_query();
-    let found = given(subject, permission, now)
+    let found = given(connection, subject, permission, now)
         .filter(ancestor::Column::OrganisationId.in_subquery(below))
         .limit(1);
     Ok(found.one(connection).await?.is_some())
 }
 
-fn given(subject: Uuid, permission: Permission, now: Time) -> Select<membership_role::Entity> {
+fn given(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    permission: Permission,
+    now: Time,
+) -> Select<membership_role::Entity> {
     let to_below = membership_role::Entity::belongs_to(ancestor::Entity)
         .from(membership_role::Column::OrganisationId)
         .to(ancestor::Column::AncestorId);
     let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
         .from(ancestor::Column::OrganisationId)
         .to(organisation::Column::Id);
-    held(subject, permission, now)
+    held(connection, subject, permission, now)
         .join(JoinType::InnerJoin, to_below.into())
         .join(JoinType::InnerJoin, to_organisation.into())
         .filter(organisation::Column::ArchivedBy.is_null())
 }
 
 /// The roles that count now and allow it.
-fn held(subject: Uuid, permission: Permission, now: Time) -> Select<membership_role::Entity> {
-    membership_role::Entity::find()
-        .join(JoinType::InnerJoin, membership::to_membership())
+fn held(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    permission: Permission,
+    now: Time,
+) -> Select<membership_role::Entity> {
+    let held = membership_role::Entity::find()
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
         .filter(membership_role::Column::SubjectId.eq(subject))
         .filter(membership::counts(now))
-        .filter(role::allowing(permission))
+        .filter(role::allowing(permission));
+    membership::with_membership(connection, held)
 }
 
 /// The organisations that are not archived.

@@ -3,7 +3,10 @@ use std::collections::HashSet;
 use api::organisation::v1::{ListOrganisationsRequest, ListOrganisationsResponse};
 use db::PageRequest;
 use kernel::{Fields, Malformed, Time, Uuid, parse_id, words};
-use sea_orm::{ExprTrait as _, JoinType, QuerySelect as _, QueryTrait as _, entity::prelude::*};
+use sea_orm::{
+    ConnectionTrait, ExprTrait as _, JoinType, QuerySelect as _, QueryTrait as _,
+    entity::prelude::*,
+};
 
 use crate::{
     Organisations,
@@ -73,11 +76,11 @@ pub(crate) async fn list(
         (false, false) => Which::Own,
         (false, true) => Which::Seen,
     };
-    let mut rows = select(which, call.subject, now, &page);
+    let mut rows = select(database, which, call.subject, now, &page);
     if !show_archived {
         rows = rows.filter(Column::ArchivedBy.is_null());
     } else if !rights.allow(Permission::OrganisationsArchive) {
-        let may = reach::row(call.subject, Permission::OrganisationsArchive, now);
+        let may = reach::row(database, call.subject, Permission::OrganisationsArchive, now);
         rows = rows.filter(Column::ArchivedBy.is_null().or(may));
     }
     for word in query {
@@ -114,10 +117,12 @@ fn read_query(text: &str) -> Result<Vec<String>, Malformed> {
 /// | children | `organisations_parent` | `organisations_name` |
 /// | subtree | `organisation_ancestors_ancestor` | `organisations_by_name`, or a sort of a small subtree |
 /// | all, from the platform | the primary key | `organisations_by_name` |
-/// | own, seen | `memberships_subject` and `organisation_ancestors_ancestor`, and a sort of what one caller sees | the same |
+/// | own | the primary key of `memberships` | a sort of what the caller is a member of |
+/// | seen | `organisation_ancestors_ancestor`, and a sort of what the caller sees | the same |
 ///
 /// With a query the planner may begin at `organisation_words` instead, and sort what it finds.
 fn select(
+    connection: &impl ConnectionTrait,
     which: Which,
     subject: Uuid,
     now: Time,
@@ -144,18 +149,24 @@ fn select(
             below
         }
         Which::Own => {
-            let theirs = membership::Entity::find()
-                .select_only()
-                .column(membership::Column::OrganisationId)
+            let to_theirs = organisation::Entity::belongs_to(membership::Entity)
+                .from(Column::Id)
+                .to(membership::Column::OrganisationId);
+            let theirs = all
+                .join(JoinType::InnerJoin, to_theirs.into())
                 .filter(membership::Column::SubjectId.eq(subject))
-                .filter(membership::counts(now));
-            all.filter(Column::Id.ne(PLATFORM))
-                .filter(Column::Id.in_subquery(theirs.into_query()))
-                .filter(reach::row(subject, reads, now))
+                .filter(membership::Column::OrganisationId.ne(PLATFORM))
+                .filter(membership::counts(now))
+                .filter(reach::row(connection, subject, reads, now));
+            if by_name.is_none() {
+                // The index that has the order is the primary key of memberships.
+                return page.apply(theirs, by_name, membership::Column::OrganisationId);
+            }
+            theirs
         }
         Which::Seen => all
             .filter(Column::Id.ne(PLATFORM))
-            .filter(Column::Id.in_subquery(reach::of_all(subject, reads, now))),
+            .filter(Column::Id.in_subquery(reach::of_all(connection, subject, reads, now))),
     };
     page.apply(rows, by_name, Column::Id)
 }
@@ -178,14 +189,15 @@ async fn parents_seen(
     call: &Call,
     rows: &[organisation::Model],
 ) -> Result<HashSet<Uuid>, DbErr> {
-    let reads = reach::row(call.subject, Permission::OrganisationsRead, service.clock.now());
+    let (database, now) = (service.database.read(), service.clock.now());
+    let reads = reach::row(database, call.subject, Permission::OrganisationsRead, now);
     let parents = organisation::Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::Id.is_in(rows.iter().filter_map(|row| row.parent_id)))
         .filter(reads)
         .into_tuple()
-        .all(service.database.read())
+        .all(database)
         .await?;
     Ok(parents.into_iter().collect())
 }

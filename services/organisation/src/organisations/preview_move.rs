@@ -85,14 +85,15 @@ async fn readable(
     relocation: &Relocation,
 ) -> Result<Vec<Uuid>, DbErr> {
     let nodes = relocation.left().into_iter().chain(relocation.joined());
-    let reads = reach::row(call.subject, Permission::MembersRead, service.clock.now());
+    let (database, now) = (service.database.read(), service.clock.now());
+    let reads = reach::row(database, call.subject, Permission::MembersRead, now);
     organisation::Entity::find()
         .select_only()
         .column(organisation::Column::Id)
         .filter(organisation::Column::Id.is_in(nodes))
         .filter(reads)
         .into_tuple()
-        .all(service.database.read())
+        .all(database)
         .await
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn explain(
         rights.require(Permission::MembersRead)?;
         reads_members_up_to(&rights)
     };
-    let rows = at_or_above(subject, organisation).all(database).await?;
+    let rows = at_or_above(database, subject, organisation).await?;
     if let Some(row) = decided(&rows, permission, now) {
         let grounds = if row.distance <= sees { row.grounds() } else { Grounds::default() };
         return Ok(ExplainPermissionResponse {
@@ -109,35 +109,51 @@ impl Row {
 }
 
 /// What the subject has at a node and above it, the nearest first.
-fn at_or_above(subject: Uuid, organisation: Uuid) -> sea_orm::Selector<sea_orm::SelectModel<Row>> {
+async fn at_or_above(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+) -> Result<Vec<Row>, DbErr> {
     let given_at = membership_role::Entity::belongs_to(ancestor::Entity)
         .from(membership_role::Column::OrganisationId)
         .to(ancestor::Column::AncestorId);
-    rows(subject, given_at.into())
+    rows(connection, subject, given_at.into())
         .filter(ancestor::Column::OrganisationId.eq(organisation))
         .order_by_asc(ancestor::Column::Distance)
         .order_by_asc(role::Column::FoldedKey)
         .into_model()
+        .all(connection)
+        .await
 }
 
 /// What the subject has below a node, the nearest first.
-fn below(subject: Uuid, organisation: Uuid) -> sea_orm::Selector<sea_orm::SelectModel<Row>> {
+async fn below(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    organisation: Uuid,
+) -> Result<Vec<Row>, DbErr> {
     let given_at = membership_role::Entity::belongs_to(ancestor::Entity)
         .from(membership_role::Column::OrganisationId)
         .to(ancestor::Column::OrganisationId);
-    rows(subject, given_at.into())
+    rows(connection, subject, given_at.into())
         .filter(ancestor::Column::AncestorId.eq(organisation))
         .filter(ancestor::Column::Distance.gt(0))
         .order_by_asc(ancestor::Column::Distance)
         .order_by_asc(role::Column::FoldedKey)
         .into_model()
+        .all(connection)
+        .await
 }
 
-fn rows(subject: Uuid, given_at: RelationDef) -> Select<membership_role::Entity> {
+fn rows(
+    connection: &impl ConnectionTrait,
+    subject: Uuid,
+    given_at: RelationDef,
+) -> Select<membership_role::Entity> {
     let to_organisation = ancestor::Entity::belongs_to(organisation::Entity)
         .from(ancestor::Column::OrganisationId)
         .to(organisation::Column::Id);
-    membership_role::Entity::find()
+    let held = membership_role::Entity::find()
         .select_only()
         .column(ancestor::Column::Distance)
         .column(membership_role::Column::OrganisationId)
@@ -150,9 +166,9 @@ fn rows(subject: Uuid, given_at: RelationDef) -> Select<membership_role::Entity>
         .column(organisation::Column::ArchivedBy)
         .join(JoinType::InnerJoin, given_at)
         .join(JoinType::InnerJoin, to_organisation.into())
-        .join(JoinType::InnerJoin, membership::to_membership())
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
-        .filter(membership_role::Column::SubjectId.eq(subject))
+        .filter(membership_role::Column::SubjectId.eq(subject));
+    membership::with_membership(connection, held)
 }
 
 /// What allows it, by the rule that checks follow.
@@ -198,7 +214,7 @@ async fn lesser(
     now: Time,
 ) -> Result<(Option<Grounds>, Missing), DbErr> {
     let counts = |row: &&Row| row.state_at(now) == MembershipState::Active;
-    let below = below(subject, organisation).all(connection).await?;
+    let below = below(connection, subject, organisation).await?;
     let has = |row: &&Row| counts(row) && row.permissions().contains(permission);
     if let Some(row) = below.iter().find(has) {
         let grounds = Grounds { distance: -row.distance, ..row.grounds() };

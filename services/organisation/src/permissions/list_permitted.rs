@@ -90,18 +90,15 @@ async fn given(
     subject: Uuid,
     now: Time,
 ) -> Result<Vec<Given>, DbErr> {
-    membership_role::Entity::find()
+    let held = membership_role::Entity::find()
         .select_only()
         .column(membership_role::Column::OrganisationId)
         .column(membership_role::Column::RoleId)
         .column(role::Column::Permissions)
-        .join(JoinType::InnerJoin, membership::to_membership())
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
         .filter(membership_role::Column::SubjectId.eq(subject))
-        .filter(membership::counts(now))
-        .into_model()
-        .all(connection)
-        .await
+        .filter(membership::counts(now));
+    membership::with_membership(connection, held).into_model().all(connection).await
 }
 
 /// Which node lies below which, for these nodes and all above them.

@@ -13,7 +13,7 @@ use crate::{
     domain::permission::{Permission, Permissions},
     entity::{
         ancestor, invitation,
-        membership::{self, counts, to_membership},
+        membership::{self, counts, with_membership},
         membership_role,
         organisation::PLATFORM,
         role,
@@ -94,12 +94,11 @@ async fn holders(
     barred: &[Uuid],
     now: Time,
 ) -> Result<Vec<Uuid>, DbErr> {
-    let rows = membership_role::Entity::find()
+    let held = membership_role::Entity::find()
         .select_only()
         .column(membership_role::Column::SubjectId)
         .column(membership::Column::Id)
         .distinct()
-        .join(JoinType::InnerJoin, to_membership())
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
         .filter(membership_role::Column::OrganisationId.eq(node))
         .filter(membership_role::Column::SubjectId.is_not_in(barred.iter().copied()))
@@ -107,10 +106,9 @@ async fn holders(
         .filter(membership::Column::IsServiceAccount.eq(false))
         .filter(role::allowing(Permission::RequestsDecide))
         .order_by_asc(membership::Column::Id)
-        .limit(LOOKED_AT)
-        .into_tuple::<(Uuid, Uuid)>()
-        .all(connection)
-        .await?;
+        .limit(LOOKED_AT);
+    let rows =
+        with_membership(connection, held).into_tuple::<(Uuid, Uuid)>().all(connection).await?;
     Ok(rows.into_iter().map(|(subject, _)| subject).collect())
 }
 
@@ -135,20 +133,17 @@ async fn able(
     let to_ancestor = membership_role::Entity::belongs_to(ancestor::Entity)
         .from(membership_role::Column::OrganisationId)
         .to(ancestor::Column::AncestorId);
-    let rows = membership_role::Entity::find()
+    let held = membership_role::Entity::find()
         .select_only()
         .column(membership_role::Column::SubjectId)
         .column(membership_role::Column::RoleId)
         .column(role::Column::Permissions)
         .join(JoinType::InnerJoin, to_ancestor.into())
-        .join(JoinType::InnerJoin, to_membership())
         .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
         .filter(ancestor::Column::OrganisationId.eq(organisation))
         .filter(membership_role::Column::SubjectId.is_in(people.iter().copied()))
-        .filter(counts(now))
-        .into_model::<Held>()
-        .all(connection)
-        .await?;
+        .filter(counts(now));
+    let rows = with_membership(connection, held).into_model::<Held>().all(connection).await?;
     let mut held = HashMap::<Uuid, Permissions>::new();
     for row in rows {
         let all = held.entry(row.subject_id).or_default();

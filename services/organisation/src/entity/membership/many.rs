@@ -6,7 +6,10 @@ use sea_orm::{
     entity::prelude::*,
 };
 
-use super::{Column, Held, collect, held_by, to_membership};
+use super::{
+    Column, counts,
+    held::{Held, collect, columns, to_organisation, with_membership},
+};
 use crate::{
     domain::rights::Rights,
     entity::{ancestor, membership_role},
@@ -35,7 +38,15 @@ pub(crate) async fn rights_of_all(
     let organisation = ancestor::Column::OrganisationId;
     // The first two conditions follow from the third, and are what the indexes are entered by.
     let each = asked.iter().map(|(of, at)| subject.eq(*of).and(organisation.is_in(at.clone())));
-    let rows = held_by(now)
+    let to_ancestor = membership_role::Entity::belongs_to(ancestor::Entity)
+        .from(membership_role::Column::OrganisationId)
+        .to(ancestor::Column::AncestorId);
+    let held = membership_role::Entity::find()
+        .join(JoinType::InnerJoin, to_ancestor.into())
+        .join(JoinType::InnerJoin, to_organisation())
+        .join(JoinType::InnerJoin, membership_role::Relation::Role.def())
+        .filter(counts(now));
+    let rows = columns(with_membership(connection, held))
         .filter(subject.is_in(asked.keys().copied()))
         .filter(organisation.is_in(pairs.iter().map(|(_, organisation)| *organisation)))
         .filter(each.fold(Condition::any(), Condition::add))
@@ -62,13 +73,11 @@ pub(crate) async fn lasting_roles(
 ) -> Result<HashMap<(Uuid, Uuid), HashSet<Uuid>>, DbErr> {
     let subject = membership_role::Column::SubjectId;
     let organisation = membership_role::Column::OrganisationId;
-    let rows = membership_role::Entity::find()
-        .join(JoinType::InnerJoin, to_membership())
+    let held = membership_role::Entity::find()
         .filter(subject.is_in(pairs.iter().map(|(subject, _)| *subject)))
         .filter(organisation.is_in(pairs.iter().map(|(_, organisation)| *organisation)))
-        .filter(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)))
-        .all(connection)
-        .await?;
+        .filter(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)));
+    let rows = with_membership(connection, held).all(connection).await?;
     let mut held = HashMap::<_, HashSet<_>>::new();
     for row in rows {
         held.entry((row.subject_id, row.organisation_id)).or_default().insert(row.role_id);
