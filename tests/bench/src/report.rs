@@ -35,6 +35,13 @@ pub struct ListingTimes {
     pub token: String,
 }
 
+impl ListingTimes {
+    /// Of a list that was not answered in time.
+    pub fn refused(what: &'static str) -> Self {
+        Self { what, rows: 0, first: f64::INFINITY, last: f64::INFINITY, token: String::new() }
+    }
+}
+
 /// All that was measured.
 pub struct Report {
     floor: Floor,
@@ -99,7 +106,8 @@ impl Report {
         writeln!(
             f,
             "Medians in ms of the first and of the last page, which have 100 rows at most (1000 of \
-             what is permitted). Blocks and queries are those of {large}.\n"
+             what is permitted); `inf` is what was not answered in time. Blocks and queries are \
+             those of {large}. Beside them there is a third root, younger, with a fifth of each.\n"
         )?;
         writeln!(
             f,
