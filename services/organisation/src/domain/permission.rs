@@ -34,6 +34,8 @@ pub(crate) enum Permission {
     ApplicationsManage = 20,
     ApplicationsGrant = 21,
     AuditRead = 22,
+    TemplatesRead = 23,
+    TemplatesUpdate = 24,
 }
 
 use Permission::*;
@@ -62,6 +64,8 @@ pub(crate) const CATALOGUE: &[(Permission, &str, &str)] = &[
     (ApplicationsManage, "applications.manage", "Create, change and remove its applications."),
     (ApplicationsGrant, "applications.grant", "Give members access to applications, and take it away."),
     (DeliveriesRead, "deliveries.read", "See what was mailed."),
+    (TemplatesRead, "templates.read", "See what its mails say, and whom they come from."),
+    (TemplatesUpdate, "templates.update", "Change what its mails say, and whom they come from."),
     (AuditRead, "audit.read", "Read its history."),
     (OwnersManage, "owners.manage", "Make owners: what an owner holds and an admin does not."),
 ];

@@ -53,6 +53,7 @@ pub(crate) const WHEN_ARCHIVED: Permissions = Permissions::of(&[
     Permission::InvitationsRead,
     Permission::RequestsRead,
     Permission::DeliveriesRead,
+    Permission::TemplatesRead,
     Permission::AuditRead,
 ]);
 

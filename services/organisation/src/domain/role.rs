@@ -80,6 +80,8 @@ impl BuiltIn {
                         ApplicationsManage,
                         ApplicationsGrant,
                         DeliveriesRead,
+                        TemplatesRead,
+                        TemplatesUpdate,
                         AuditRead,
                     ])
                 }

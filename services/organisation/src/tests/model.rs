@@ -113,6 +113,7 @@ impl Model {
             Permission::InvitationsRead,
             Permission::RequestsRead,
             Permission::DeliveriesRead,
+            Permission::TemplatesRead,
             Permission::AuditRead,
         ]))
     }
