@@ -10,10 +10,10 @@ use crate::{
     error::Error,
 };
 
-/// A subject's memberships in any state, in order of joining.
+/// A subject's memberships in any state, the oldest organisation first.
 ///
 /// Everybody reads their own; with the scope `permissions.check` a service account reads anybody's.
-/// The index `memberships_subject` has a page in its order.
+/// The primary key has a page in its order.
 pub(crate) async fn list_own(
     service: &Organisations,
     call: &Call,
@@ -32,8 +32,8 @@ pub(crate) async fn list_own(
     }
     let database = service.database.read();
     let own = membership::Entity::find().filter(Column::SubjectId.eq(subject));
-    let rows = page.apply(own, None::<Column>, Column::Id).all(database).await?;
-    let page = page.cut(rows, |row| row.id);
+    let rows = page.apply(own, None::<Column>, Column::OrganisationId).all(database).await?;
+    let page = page.cut(rows, |row| row.organisation_id);
     let memberships = membership::shown_all(database, page.rows, service.clock.now()).await?;
     Ok(ListSubjectMembershipsResponse { memberships, next_page_token: page.next_page_token })
 }
