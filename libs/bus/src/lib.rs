@@ -11,7 +11,9 @@ mod message;
 mod rabbitmq;
 
 pub use memory::MemoryBus;
-pub use message::{Message, PublishError, Queue, Refusal, RetrySteps};
+pub use message::{
+    DeadLetter, DeadLetterHandler, Ground, Message, PublishError, Queue, Refusal, RetrySteps,
+};
 pub use rabbitmq::RabbitMq;
 
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use kernel::Malformed;
 use tokio_util::sync::CancellationToken;
+
+use crate::rabbitmq::Duty;
 
 /// What a consumer does with a message. `Ok` means that its effect is committed.
 pub type Handler = Arc<dyn Fn(Message) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
@@ -56,7 +60,7 @@ impl Bus {
     /// Opens the bus. A broker is connected on first use and again whenever it has gone.
     pub fn open(url: &BusUrl, steps: RetrySteps) -> Self {
         match url {
-            BusUrl::Memory => Self::Memory(MemoryBus::default()),
+            BusUrl::Memory => Self::Memory(MemoryBus::new(steps)),
             BusUrl::RabbitMq(url) => Self::RabbitMq(RabbitMq::new(url.clone(), steps)),
         }
     }
@@ -85,8 +89,38 @@ impl Bus {
             Self::Memory(bus) => Box::pin(bus.bind(queue, handler).run(stop)),
             Self::RabbitMq(bus) => {
                 let bus = bus.clone();
-                Box::pin(async move { bus.consume(queue, handler, stop).await })
+                let duty = Duty::Handle(queue, handler);
+                Box::pin(async move { bus.consume(duty, stop).await })
             }
+        }
+    }
+
+    /// Hands every message that a consumer gave up to `handler`, until `stop`. What it does not keep
+    /// comes again. In this process it is bound when this returns.
+    pub fn keep_dead_letters(
+        &self,
+        handler: DeadLetterHandler,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        match self {
+            Self::Memory(bus) => {
+                bus.bind_dead_letters(handler);
+                Box::pin(stop.cancelled_owned())
+            }
+            Self::RabbitMq(bus) => {
+                let bus = bus.clone();
+                let duty = Duty::KeepDeadLetters(handler);
+                Box::pin(async move { bus.consume(duty, stop).await })
+            }
+        }
+    }
+
+    /// What stands in the way of consuming, and does not go away by itself: queues that an older
+    /// version declared otherwise.
+    pub fn obstacle(&self) -> Option<String> {
+        match self {
+            Self::Memory(_) => None,
+            Self::RabbitMq(bus) => bus.obstacle(),
         }
     }
 

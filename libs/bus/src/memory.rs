@@ -1,15 +1,22 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Handler, Message, PublishError, Queue, Refusal};
+use crate::{
+    DeadLetter, DeadLetterHandler, Ground, Handler, Message, PublishError, Queue, Refusal,
+    RetrySteps,
+};
 
 /// The bus within one process. It stores nothing: a publish waits until every queue's consumer has
-/// handled the message, so that the publisher's outbox is the store.
-#[derive(Clone, Default)]
-pub struct MemoryBus(Arc<Mutex<Vec<Consumer>>>);
+/// handled the message, or it is kept as a dead letter, so that the publisher's outbox is the store.
+#[derive(Clone)]
+pub struct MemoryBus {
+    steps: RetrySteps,
+    consumers: Arc<Mutex<Vec<Consumer>>>,
+    dead_letters: Arc<Mutex<Option<DeadLetterHandler>>>,
+}
 
 #[derive(Clone)]
 struct Consumer {
@@ -20,33 +27,52 @@ struct Consumer {
 }
 
 impl MemoryBus {
+    pub(crate) fn new(steps: RetrySteps) -> Self {
+        Self { steps, consumers: Arc::default(), dead_letters: Arc::default() }
+    }
+
     pub(crate) async fn publish(&self, batch: Vec<Message>) -> Vec<Result<(), PublishError>> {
         join_all(batch.into_iter().map(|message| self.deliver(message))).await
     }
 
     async fn deliver(&self, message: Message) -> Result<(), PublishError> {
-        let bound = self.bound_to(&message.routing_key);
+        let bound = self.bound_to(&message);
         if bound.is_empty() && message.must_arrive {
             return Err(PublishError::Unroutable(message.routing_key));
         }
         let message = Message { must_arrive: true, ..message };
-        let answers = join_all(bound.iter().map(|consumer| consumer.handle(message.clone()))).await;
-        // A retry outweighs a rejection: the inboxes of those who have handled it know it again.
-        let mut outcome = Ok(());
-        for refusal in answers.into_iter().filter_map(Result::err) {
-            if outcome.is_ok() || matches!(refusal, Refusal::Retry(_)) {
-                outcome = Err(PublishError::Refused(refusal));
-            }
-        }
-        outcome
+        let handling = bound.iter().map(|consumer| self.handle(consumer, message.clone()));
+        // The inboxes of those who have handled it know it again.
+        join_all(handling).await.into_iter().collect()
     }
 
-    /// One consumer for each queue that wants the routing key; of those that share a queue, the one
-    /// that is least busy.
-    fn bound_to(&self, routing_key: &str) -> Vec<Consumer> {
+    async fn handle(&self, consumer: &Consumer, message: Message) -> Result<(), PublishError> {
+        let Err(refusal) = consumer.handle(message.clone()).await else { return Ok(()) };
+        let (ground, error) = match refusal {
+            Refusal::Reject(why) => (Ground::Rejected, why),
+            Refusal::Retry(why) if self.steps.after(message.attempt).is_none() => {
+                (Ground::Exhausted, why)
+            }
+            Refusal::Retry(why) => return Err(PublishError::Refused(why)),
+        };
+        let queue = consumer.queue.name.to_owned();
+        let dead = DeadLetter { queue, ground, error, message: Ok(message) };
+        let handler = lock(&self.dead_letters).clone();
+        let handler = handler
+            .ok_or_else(|| PublishError::Unavailable("nobody keeps dead letters".to_owned()))?;
+        handler(dead).await.map_err(PublishError::Unavailable)
+    }
+
+    /// One consumer for each queue that wants the message; of those that share a queue, the one that
+    /// is least busy.
+    fn bound_to(&self, message: &Message) -> Vec<Consumer> {
         let mut bound: Vec<Consumer> = Vec::new();
-        for consumer in self.consumers().iter() {
-            if !consumer.queue.bindings.contains(&routing_key) {
+        for consumer in lock(&self.consumers).iter() {
+            let wants = match &message.queue {
+                Some(queue) => consumer.queue.name == queue,
+                None => consumer.queue.bindings.contains(&message.routing_key.as_str()),
+            };
+            if !wants {
                 continue;
             }
             match bound.iter_mut().find(|other| other.queue.name == consumer.queue.name) {
@@ -67,13 +93,17 @@ impl MemoryBus {
         let permits = Arc::new(Semaphore::new(queue.concurrency.into()));
         let begun = TaskTracker::new();
         let consumer = Consumer { queue, handler, permits: permits.clone(), begun: begun.clone() };
-        self.consumers().push(consumer);
+        lock(&self.consumers).push(consumer);
         Binding { bus: self.clone(), permits, begun }
     }
 
-    fn consumers(&self) -> std::sync::MutexGuard<'_, Vec<Consumer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn bind_dead_letters(&self, handler: DeadLetterHandler) {
+        *lock(&self.dead_letters) = Some(handler);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) struct Binding {
@@ -93,7 +123,7 @@ impl Binding {
     }
 
     fn unbind(&self) {
-        self.bus.consumers().retain(|consumer| !Arc::ptr_eq(&consumer.permits, &self.permits));
+        lock(&self.bus.consumers).retain(|consumer| !Arc::ptr_eq(&consumer.permits, &self.permits));
     }
 }
 

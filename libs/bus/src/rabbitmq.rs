@@ -1,11 +1,17 @@
-//! RabbitMQ: one topic exchange; for each queue a quorum queue, a delay queue for each retry step
-//! and a queue for what is given up. Declared by whoever consumes, at every connection.
+//! RabbitMQ: one topic exchange; for each queue a quorum queue and a delay queue for each retry step;
+//! and one queue for what is given up. Declared by whoever consumes, at every connection.
 
 mod consume;
 mod publish;
 mod topology;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
+
+pub(crate) use consume::Duty;
 
 use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions};
 use tokio::{sync::Mutex, time::timeout};
@@ -22,6 +28,8 @@ pub struct RabbitMq {
     url: String,
     steps: RetrySteps,
     publisher: Arc<Mutex<Option<Link>>>,
+    /// By queue: how an older version's declaration differs.
+    obstacles: Arc<StdMutex<BTreeMap<String, String>>>,
 }
 
 /// A connection and a channel in confirm mode on it.
@@ -41,13 +49,34 @@ impl Link {
 
 impl RabbitMq {
     pub(crate) fn new(url: String, steps: RetrySteps) -> Self {
-        Self { url, steps, publisher: Arc::default() }
+        Self { url, steps, publisher: Arc::default(), obstacles: Arc::default() }
     }
 
     pub(crate) async fn is_available(&self) -> bool {
         // A publish in progress holds the lock, and is a sign of life.
         let Ok(mut publisher) = self.publisher.try_lock() else { return true };
         self.keep_alive(&mut publisher).await.is_ok()
+    }
+
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<_> =
+            obstacles.iter().map(|(queue, how)| format!("{queue}: {how}")).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    /// Notes that a queue's declaration was refused for good, or that it no longer is.
+    fn note_obstacle(&self, queue: &str, declared: &lapin::Result<()>) {
+        let mut obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
+        match declared {
+            Err(error) if topology::differs(error) => {
+                tracing::error!(queue, %error, "the queue was declared otherwise; see the README");
+                let how = "declared otherwise by another version; empty it and delete it";
+                obstacles.insert(queue.to_owned(), how.to_owned());
+            }
+            Err(_) => {}
+            Ok(()) => drop(obstacles.remove(queue)),
+        }
     }
 
     /// Connects `link` unless it is.

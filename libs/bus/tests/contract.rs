@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use bus::{Bus, BusUrl, Handler, Message, PublishError, Queue, Refusal, RetrySteps};
+use bus::{
+    Bus, BusUrl, DeadLetter, DeadLetterHandler, Ground, Handler, Message, PublishError, Queue,
+    Refusal, RetrySteps,
+};
 use kernel::{Clock, Uuid};
-use testkit::eventually;
+use testkit::{DeadLetters, eventually, servers};
 use tokio_util::sync::CancellationToken;
 
 macro_rules! on_both_buses {
@@ -39,7 +42,10 @@ on_both_buses!(
     what_need_not_arrive_is_confirmed_without_a_queue,
     what_need_not_arrive_reaches_those_who_listen,
     a_refused_message_comes_again_and_counts_its_attempts,
-    a_rejected_message_is_set_aside,
+    a_rejected_message_is_kept_with_its_ground_and_its_neighbour_arrives,
+    what_is_retried_in_vain_is_kept_with_its_last_error,
+    a_dead_letter_that_is_not_kept_comes_again,
+    a_replayed_message_reaches_its_one_queue,
     no_more_are_handled_at_once_than_the_queue_allows,
     what_has_begun_is_finished_at_a_stop,
 );
@@ -63,6 +69,8 @@ fn message(routing_key: &str) -> Message {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         attempt: 1,
         must_arrive: true,
+        queue: None,
+        redelivered: false,
     }
 }
 
@@ -119,7 +127,7 @@ async fn publish(bus: &Bus, message: &Message) {
             Bus::RabbitMq(_) => message.clone(),
         };
         match bus.publish(vec![again]).await.remove(0) {
-            Ok(()) | Err(PublishError::Refused(Refusal::Reject(_))) => Some(()),
+            Ok(()) => Some(()),
             Err(_) => None,
         }
     })
@@ -223,7 +231,8 @@ async fn a_refused_message_comes_again_and_counts_its_attempts(bus: Bus) {
     assert_eq!(*attempts.lock().unwrap(), [1, 2, 3]);
 }
 
-async fn a_rejected_message_is_set_aside(bus: Bus) {
+async fn a_rejected_message_is_kept_with_its_ground_and_its_neighbour_arrives(bus: Bus) {
+    let dead_letters = DeadLetters::keep(&bus);
     let seen = Arc::new(AtomicU32::new(0));
     let (poison, count) = (message("test.told.v1"), seen.clone());
     let id = poison.id;
@@ -238,11 +247,74 @@ async fn a_rejected_message_is_set_aside(bus: Bus) {
     });
     let _running = Running::start(&bus, LEFT, handler);
     publish(&bus, &poison).await;
-    // Its neighbours are not held up.
     let neighbour = message("test.told.v1");
     publish(&bus, &neighbour).await;
     eventually("the neighbour", async || kept.ids().contains(&neighbour.id).then_some(())).await;
+    let dead = eventually("it is kept", async || dead_letters.all().pop()).await;
+    let expected = DeadLetter {
+        queue: LEFT.name.to_owned(),
+        ground: Ground::Rejected,
+        error: "never".to_owned(),
+        message: Ok(poison),
+    };
+    assert_eq!(dead, expected);
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+async fn what_is_retried_in_vain_is_kept_with_its_last_error(bus: Bus) {
+    let dead_letters = DeadLetters::keep(&bus);
+    let handler: Handler = Arc::new(move |message| {
+        let why = format!("attempt {}", message.attempt);
+        Box::pin(async { Err(Refusal::Retry(why)) })
+    });
+    let _running = Running::start(&bus, LEFT, handler);
+    let told = message("test.told.v1");
+    publish(&bus, &told).await;
+    let dead = eventually("it is kept", async || dead_letters.all().pop()).await;
+    assert_eq!((dead.ground, dead.error.as_str()), (Ground::Exhausted, "attempt 6"));
+    let message = dead.message.expect("a message of ours");
+    assert_eq!((message.id, message.attempt), (told.id, 6), "five steps, and one try more");
+}
+
+async fn a_dead_letter_that_is_not_kept_comes_again(bus: Bus) {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    let keeper: DeadLetterHandler = Arc::new(move |_| {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(async move { if first { Err("the database is away".to_owned()) } else { Ok(()) } })
+    });
+    tokio::spawn(bus.keep_dead_letters(keeper, CancellationToken::new()));
+    let handler: Handler =
+        Arc::new(|_| Box::pin(async { Err(Refusal::Reject("never".to_owned())) }));
+    let _running = Running::start(&bus, LEFT, handler);
+    publish(&bus, &message("test.told.v1")).await;
+    eventually("it came twice", async || (asked.load(Ordering::SeqCst) == 2).then_some(())).await;
+}
+
+async fn a_replayed_message_reaches_its_one_queue(bus: Bus) {
+    let (left, right) = (Kept::default(), Kept::default());
+    let _left = Running::start(&bus, LEFT, left.handler());
+    let _right = Running::start(&bus, RIGHT, right.handler());
+    let both = message("test.told.v1");
+    eventually("both queues are there", async || {
+        publish(&bus, &both).await;
+        (left.ids() == [both.id] && right.ids() == [both.id]).then_some(())
+    })
+    .await;
+    let replayed = Message { queue: Some(RIGHT.name.to_owned()), ..message("test.told.v1") };
+    publish(&bus, &replayed).await;
+    eventually("it arrives", async || right.ids().contains(&replayed.id).then_some(())).await;
+    let heard = right.0.lock().unwrap().last().cloned();
+    assert_eq!(heard.as_ref(), Some(&replayed), "its consumer sees that it is replayed");
+    // What was published after it has arrived, and it has not.
+    let marker = message("test.told.v1");
+    publish(&bus, &marker).await;
+    eventually("the marker", async || left.ids().contains(&marker.id).then_some(())).await;
+    assert!(!left.ids().contains(&replayed.id));
+
+    let nowhere = Message { queue: Some("test.nowhere".to_owned()), ..message("test.told.v1") };
+    let answers = bus.publish(vec![nowhere]).await;
+    assert!(matches!(answers[..], [Err(PublishError::Unroutable(_))]), "{answers:?}");
 }
 
 async fn no_more_are_handled_at_once_than_the_queue_allows(bus: Bus) {
@@ -294,4 +366,43 @@ async fn what_has_begun_is_finished_at_a_stop(bus: Bus) {
     eventually("it has stopped", async || running.task.is_finished().then_some(())).await;
     assert_eq!(kept.ids().len(), 1);
     publishing.await.unwrap();
+}
+
+#[tokio::test]
+async fn on_rabbitmq_a_queue_that_was_declared_otherwise_is_told_and_goes_on_once_it_is_gone() {
+    let url = servers::rabbitmq().await;
+    let connection = lapin::Connection::connect(&url, Default::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(LEFT.name.into(), options, Default::default()).await.unwrap();
+
+    let bus = open(&BusUrl::RabbitMq(url));
+    let kept = Kept::default();
+    let _running = Running::start(&bus, LEFT, kept.handler());
+    let obstacle = eventually("it is told", async || bus.obstacle()).await;
+    assert!(obstacle.contains(LEFT.name), "{obstacle}");
+    channel.queue_delete(LEFT.name.into(), Default::default()).await.unwrap();
+    eventually("it consumes", async || {
+        publish(&bus, &message("test.told.v1")).await;
+        (!kept.ids().is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(bus.obstacle(), None);
+}
+
+#[tokio::test]
+async fn on_rabbitmq_what_was_no_message_of_ours_is_kept_as_it_was() {
+    let url = servers::rabbitmq().await;
+    let bus = open(&BusUrl::RabbitMq(url.clone()));
+    let (kept, dead_letters) = (Kept::default(), DeadLetters::keep(&bus));
+    let _running = Running::start(&bus, LEFT, kept.handler());
+    publish(&bus, &message("test.told.v1")).await;
+    let connection = lapin::Connection::connect(&url, Default::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let (queue, options) = (LEFT.name.into(), Default::default());
+    let noise = channel.basic_publish("".into(), queue, options, b"noise", Default::default());
+    noise.await.unwrap().await.unwrap();
+    let dead = eventually("it is kept", async || dead_letters.all().pop()).await;
+    assert_eq!((dead.ground, dead.message), (Ground::Unreadable, Err(b"noise".to_vec())));
+    assert_eq!(dead.queue, LEFT.name);
 }

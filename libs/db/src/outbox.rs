@@ -1,16 +1,19 @@
 //! The outbox: events are written in the transaction of the change that they tell of, and leave
 //! for the bus after it. An event is removed when the bus has it for certain, so it leaves at
 //! least once.
+//!
+//! The events of one subject leave in the order in which they were written, one at a time. An event
+//! that was refused steps aside: it is tried again by itself, and those behind it go on.
 
 use kernel::{Duration, Time, Uuid};
 use sea_orm::{
     ActiveValue::Set,
-    ExprTrait as _, QueryOrder as _, QuerySelect as _,
+    Condition, ExprTrait as _, QueryOrder as _, QuerySelect as _,
     entity::prelude::*,
-    sea_query::{Expr, LockBehavior, LockType},
+    sea_query::{Alias, Expr, IntoIden, LockBehavior, LockType, Query},
 };
 
-use crate::{Database, Transaction};
+use crate::{Database, Engine, Transaction};
 
 /// An event on its way out.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -31,12 +34,18 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// Not to be claimed before; a claim moves it to the end of its lease.
     pub available_at: DateTimeUtc,
-    /// How often a consumer in this process refused it.
+    /// How often it was refused: by a consumer in this process, or because no queue was bound.
     pub attempts: i32,
     /// Why it was given up; such rows stay for an operator.
     pub dead: Option<String>,
     /// Whether it stays here until a queue has it.
     pub must_arrive: bool,
+    /// The one queue that it is for, if it is not for all that are bound.
+    pub queue: Option<String>,
+    /// The service that it came from at first, if that is not this one.
+    pub source: Option<String>,
+    /// Why it was refused last; empty if it was not.
+    pub last_error: String,
 }
 
 /// None.
@@ -50,7 +59,7 @@ pub struct Event {
     /// UUIDv7.
     pub id: Uuid,
     /// Such as `organisation.invitation.created.v1`.
-    pub routing_key: &'static str,
+    pub routing_key: String,
     /// The identifier of what it is about.
     pub subject: Uuid,
     /// Protobuf.
@@ -62,6 +71,10 @@ pub struct Event {
     /// Whether it stays in the outbox until a queue has it. Otherwise it also leaves when nobody
     /// listens.
     pub must_arrive: bool,
+    /// The one queue that it is for, if it is not for all that are bound.
+    pub queue: Option<String>,
+    /// The service that it came from at first, if that is not this one.
+    pub source: Option<String>,
 }
 
 /// Writes events into the transaction of their change.
@@ -77,7 +90,7 @@ pub async fn insert(tx: &Transaction, events: Vec<Event>) -> Result<(), DbErr> {
 fn row(event: Event) -> ActiveModel {
     ActiveModel {
         id: Set(event.id),
-        routing_key: Set(event.routing_key.to_owned()),
+        routing_key: Set(event.routing_key),
         subject: Set(event.subject),
         payload: Set(event.payload),
         traceparent: Set(event.traceparent),
@@ -86,11 +99,15 @@ fn row(event: Event) -> ActiveModel {
         attempts: Set(0),
         dead: Set(None),
         must_arrive: Set(event.must_arrive),
+        queue: Set(event.queue),
+        source: Set(event.source),
+        last_error: Set(String::new()),
     }
 }
 
-/// Claims up to `limit` events that are due, for the length of `lease`. Several relays share the
-/// work: on PostgreSQL they skip one another's rows, on SQLite they take turns.
+/// Claims up to `limit` events that are due, for the length of `lease`: of each subject the first.
+/// Several relays share the work: on PostgreSQL they skip one another's rows, on SQLite they take
+/// turns.
 pub async fn claim(
     database: &Database,
     now: Time,
@@ -98,13 +115,14 @@ pub async fn claim(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     // Most polls find nothing: do not take SQLite's write lock for them.
-    if limit == 0 || due(now).one(database.read()).await?.is_none() {
+    if limit == 0 || due(database, now).one(database.read()).await?.is_none() {
         return Ok(Vec::new());
     }
+    let lease = if fault::is_off("lease") { Duration::zero() } else { lease };
     let tx = database.begin().await?;
-    let rows = due(now)
+    let rows = due(database, now)
         .order_by_asc(Column::AvailableAt)
-        .order_by_asc(Column::Id)
+        .order_by_asc(written(database, Entity))
         .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(&*tx)
@@ -118,8 +136,34 @@ pub async fn claim(
     Ok(rows)
 }
 
-fn due(now: Time) -> Select<Entity> {
-    Entity::find().filter(Column::Dead.is_null()).filter(Column::AvailableAt.lte(now))
+/// The events that may leave now: those before which no other of their subject is on its way.
+fn due(database: &Database, now: Time) -> Select<Entity> {
+    let ahead = Alias::new("ahead");
+    let of = |column: Column| Expr::col((ahead.clone(), column));
+    let is_ahead = Condition::all()
+        .add(of(Column::Subject).equals((Entity, Column::Subject)))
+        .add(of(Column::Dead).is_null())
+        .add(of(Column::Attempts).eq(0))
+        .add(written(database, ahead.clone()).lt(written(database, Entity)));
+    let ahead = Query::select()
+        .expr(Expr::value(1))
+        .from_as(Entity, ahead.clone())
+        .cond_where(is_ahead)
+        .to_owned();
+    Entity::find()
+        .filter(Column::Dead.is_null())
+        .filter(Column::AvailableAt.lte(now))
+        .filter(Expr::exists(ahead).not())
+}
+
+/// What counts up with every event that is written: by a sequence that is drawn while the subject's
+/// row is locked, because the clocks of two processes may differ.
+fn written(database: &Database, table: impl IntoIden) -> Expr {
+    let column = match database.engine() {
+        Engine::Postgres => "position",
+        Engine::Sqlite => "rowid",
+    };
+    Expr::col((table, Alias::new(column)))
 }
 
 /// Makes every waiting event due now: for a relay that knows itself to be the only one and has just
@@ -159,11 +203,12 @@ pub async fn postpone(database: &Database, ids: &[Uuid], at: Time) -> Result<(),
     Ok(())
 }
 
-/// Puts an event back that a consumer in this process refused, and counts that.
-pub async fn refuse(database: &Database, id: Uuid, at: Time) -> Result<(), DbErr> {
+/// Puts an event back that was refused, to be tried again at `at`, and counts that. It steps aside.
+pub async fn refuse(database: &Database, id: Uuid, at: Time, why: &str) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::AvailableAt, Expr::value(at))
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+        .col_expr(Column::LastError, Expr::value(why))
         .filter(Column::Id.eq(id))
         .exec(database.read())
         .await?;
@@ -185,6 +230,8 @@ pub async fn bury(database: &Database, id: Uuid, why: &str) -> Result<(), DbErr>
 pub struct Backlog {
     /// Waiting or in flight.
     pub waiting: u64,
+    /// Those of them that were refused before, and have stepped aside.
+    pub refused: u64,
     /// Given up.
     pub dead: u64,
     /// When the oldest waiting event happened.
@@ -196,6 +243,7 @@ pub async fn backlog(database: &Database) -> Result<Backlog, DbErr> {
     let waiting = Entity::find().filter(Column::Dead.is_null());
     let oldest = waiting.clone().order_by_asc(Column::CreatedAt).one(database.read()).await?;
     Ok(Backlog {
+        refused: waiting.clone().filter(Column::Attempts.gt(0)).count(database.read()).await?,
         waiting: waiting.count(database.read()).await?,
         dead: Entity::find().filter(Column::Dead.is_not_null()).count(database.read()).await?,
         oldest: oldest.map(|row| row.created_at),

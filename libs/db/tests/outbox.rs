@@ -1,12 +1,22 @@
-//! The outbox of an older version, on both databases.
+//! What leaves the outbox when, on both databases.
 
-use db::outbox::{self, Column};
-use kernel::Duration;
+use std::collections::HashSet;
+
+use db::{
+    Database,
+    outbox::{self, Column, Event},
+};
+use kernel::{Duration, Time, Uuid};
 use sea_orm::{ConnectionTrait as _, sea_query::Query};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::Bench;
 
-testkit::on_both_databases!(an_event_that_an_older_version_wrote_must_arrive);
+testkit::on_both_databases!(
+    an_event_that_an_older_version_wrote_must_arrive,
+    a_subjects_events_leave_one_at_a_time_in_the_order_of_writing,
+    what_was_refused_or_given_up_steps_aside,
+    relays_share_the_work,
+);
 
 struct Older;
 
@@ -20,7 +30,11 @@ struct Newer;
 
 impl MigratorTrait for Newer {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(db::migration::Messaging), Box::new(db::migration::Announcements)]
+        vec![
+            Box::new(db::migration::Messaging),
+            Box::new(db::migration::Announcements),
+            Box::new(db::migration::Order),
+        ]
     }
 }
 
@@ -52,11 +66,102 @@ async fn an_event_that_an_older_version_wrote_must_arrive(bench: Bench) {
             .take()
     };
     database.read().execute(&write()).await.unwrap();
-    assert_eq!(db::migration::migrate::<Newer>(&database).await.unwrap(), 1);
+    assert_eq!(db::migration::migrate::<Newer>(&database).await.unwrap(), 2);
     // It may still be running while the newer one is.
     database.read().execute(&write()).await.unwrap();
     let lease = Duration::seconds(1);
     let claimed = outbox::claim(&database, clock.now(), lease, 9).await.unwrap();
     let must_arrive: Vec<_> = claimed.iter().map(|row| row.must_arrive).collect();
     assert_eq!(must_arrive, [true, true]);
+}
+
+const LEASE: Duration = Duration::seconds(60);
+
+async fn database(bench: &Bench) -> Database {
+    let database = bench.infra.database("test").await.unwrap();
+    db::migration::migrate::<Newer>(&database).await.unwrap();
+    database
+}
+
+async fn write(database: &Database, events: &[(u128, u128)], at: Time) {
+    let event = |(id, subject): &(u128, u128)| Event {
+        id: Uuid::from_u128(*id),
+        routing_key: "test.told.v1".to_owned(),
+        subject: Uuid::from_u128(*subject),
+        payload: Vec::new(),
+        traceparent: None,
+        at,
+        must_arrive: true,
+        queue: None,
+        source: None,
+    };
+    let tx = database.begin().await.unwrap();
+    for one in events {
+        outbox::insert(&tx, vec![event(one)]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn claim(database: &Database, now: Time) -> Vec<u128> {
+    let rows = outbox::claim(database, now, LEASE, 100).await.unwrap();
+    rows.iter().map(|row| row.id.as_u128()).collect()
+}
+
+async fn finish(database: &Database, id: u128) {
+    outbox::finish(database, &[Uuid::from_u128(id)]).await.unwrap();
+}
+
+async fn a_subjects_events_leave_one_at_a_time_in_the_order_of_writing(bench: Bench) {
+    let (database, clock) = (database(&bench).await, &bench.infra.clock);
+    // The identifiers tell nothing: they come from processes whose clocks differ.
+    write(&database, &[(5, 1), (3, 1), (4, 2), (2, 1)], clock.now()).await;
+    assert_eq!(claim(&database, clock.now()).await, [5, 4]);
+    assert_eq!(claim(&database, clock.now()).await, [0_u128; 0]);
+    finish(&database, 5).await;
+    assert_eq!(claim(&database, clock.now()).await, [3]);
+    // Its relay has crashed: nothing overtakes it, not even when its lease is over.
+    bench.clock.advance(LEASE);
+    assert_eq!(claim(&database, clock.now()).await, [3, 4]);
+    finish(&database, 3).await;
+    assert_eq!(claim(&database, clock.now()).await, [2]);
+}
+
+async fn what_was_refused_or_given_up_steps_aside(bench: Bench) {
+    let (database, clock) = (database(&bench).await, &bench.infra.clock);
+    write(&database, &[(1, 7), (2, 7), (3, 7)], clock.now()).await;
+    assert_eq!(claim(&database, clock.now()).await, [1]);
+    let later = clock.now() + Duration::seconds(5);
+    outbox::refuse(&database, Uuid::from_u128(1), later, "nobody listens").await.unwrap();
+    assert_eq!(claim(&database, clock.now()).await, [2]);
+    outbox::bury(&database, Uuid::from_u128(2), "it cannot be published").await.unwrap();
+    assert_eq!(claim(&database, clock.now()).await, [3]);
+    let backlog = outbox::backlog(&database).await.unwrap();
+    assert_eq!((backlog.waiting, backlog.refused, backlog.dead), (2, 1, 1));
+    bench.clock.advance(Duration::seconds(5));
+    let rows = outbox::claim(&database, clock.now(), LEASE, 100).await.unwrap();
+    assert_eq!(rows[0].last_error, "nobody listens");
+    assert_eq!((rows.len(), rows[0].attempts), (1, 1));
+}
+
+async fn relays_share_the_work(bench: Bench) {
+    let (database, now) = (database(&bench).await, bench.infra.clock.now());
+    let events: Vec<_> = (1..=400).map(|id| (id, id % 40)).collect();
+    write(&database, &events, now).await;
+    let relay = async || {
+        let mut told = Vec::new();
+        loop {
+            let rows = outbox::claim(&database, now, LEASE, 7).await.unwrap();
+            if rows.is_empty() && outbox::backlog(&database).await.unwrap().waiting == 0 {
+                return told;
+            }
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            told.extend(ids.iter().map(Uuid::as_u128));
+            outbox::finish(&database, &ids).await.unwrap();
+        }
+    };
+    let (left, right) = tokio::join!(relay(), relay());
+    let told = [left.clone(), right.clone()].concat();
+    assert_eq!(told.len(), 400, "each is claimed once");
+    assert_eq!(told.iter().collect::<HashSet<_>>().len(), 400);
+    assert!(!left.is_empty() && !right.is_empty());
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bus::{Bus, RetrySteps};
+use bus::Bus;
 use cache::Cache;
 use db::Database;
 use kernel::{Clock, SealKey, Uuid};
@@ -23,13 +23,11 @@ pub struct Infra {
     pub mail: Option<Mail>,
     /// What verifies access tokens.
     pub keys: Keys,
-    /// How long a refused message waits before each further attempt.
-    pub retry_steps: RetrySteps,
 }
 
 impl Infra {
     /// Opens everything that the settings name. Servers are connected on first use.
-    pub fn open(settings: Settings, clock: Clock, steps: RetrySteps) -> anyhow::Result<Self> {
+    pub fn open(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let holds_key = matches!(settings.role, Role::AllInOne | Role::Identity);
         let keys = if holds_key {
             Keys::fixed(&[signer(&settings).verifying_key().clone()])
@@ -39,8 +37,7 @@ impl Infra {
         };
         let mails = matches!(settings.role, Role::AllInOne | Role::Mailer);
         Ok(Self {
-            bus: Bus::open(&settings.bus_url, steps.clone()),
-            retry_steps: steps,
+            bus: Bus::open(&settings.bus_url, settings.retry_steps.clone()),
             cache: Cache::open(&settings.cache_url)?,
             mail: if mails { Some(Mail::open(&settings.smtp_url, &clock)?) } else { None },
             keys,

@@ -1,6 +1,6 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
-use bus::{Handler, Message, Queue, Refusal};
+use bus::{DeadLetterHandler, Handler, Message, Queue, Refusal};
 use db::{Database, DbErr};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ pub struct Module {
     pub http: Option<axum::Router>,
     /// What it listens to on the bus.
     pub consumers: Vec<Consumer>,
+    /// Keeps what consumers of any service gave up, if this is the service that does.
+    pub dead_letters: Option<DeadLetterHandler>,
     /// Its tables, whose outbox is relayed.
     pub database: Option<Database>,
     /// What must hold before it is ready, beyond its database answering.
@@ -49,6 +51,7 @@ impl Module {
             public: &[],
             http: None,
             consumers: Vec::new(),
+            dead_letters: None,
             database: None,
             ready: Vec::new(),
             chores: Vec::new(),
@@ -108,6 +111,9 @@ where
         trace_id = tracing::field::Empty,
     );
     telemetry::continue_trace(&span, message.traceparent.as_deref());
+    if message.redelivered {
+        instruments.redelivered.add(1, &[label("queue", queue.name)]);
+    }
     let begun = Instant::now();
     let work = deadline::within(PATIENCE, handle(message)).instrument(span.clone());
     let outcome = match work.await {
@@ -127,4 +133,19 @@ where
         Err(refusal) => tracing::warn!(%refusal, "not handled"),
     });
     outcome
+}
+
+/// The same handler, counted.
+pub(crate) fn counted(handler: DeadLetterHandler) -> DeadLetterHandler {
+    let instruments = Arc::new(Instruments::new());
+    Arc::new(move |dead| {
+        let (handler, instruments) = (handler.clone(), instruments.clone());
+        Box::pin(async move {
+            let labels =
+                [label("queue", dead.queue.clone()), label("ground", dead.ground.as_str())];
+            handler(dead).await?;
+            instruments.dead_letters.add(1, &labels);
+            Ok(())
+        })
+    })
 }

@@ -49,11 +49,13 @@ fn outgoing(
 ) -> outbox::Event {
     outbox::Event {
         id: clock.new_id(),
-        routing_key,
+        routing_key: routing_key.to_owned(),
         subject,
         payload: event.encode_to_vec(),
         traceparent: current_traceparent(),
         at: clock.now(),
         must_arrive,
+        queue: None,
+        source: None,
     }
 }

@@ -1,8 +1,11 @@
 //! The relay: takes events from a service's outbox to the bus.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use bus::{Bus, Message, PublishError, Refusal, RetrySteps};
+use bus::{Bus, Message, PublishError, RetrySteps};
 use db::{Database, DbErr, outbox};
 use kernel::{Clock, Uuid};
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
@@ -27,9 +30,10 @@ pub(crate) struct Relay {
 /// How long a claimed event is invisible to other relays: longer than a publish may take, which in
 /// this process is the 45 s of a consumer.
 const LEASE: kernel::Duration = kernel::Duration::seconds(60);
-/// How often the outbox is looked at when nobody woke the relay, and how long the relay rests when
-/// the bus is away.
+/// How often the outbox is looked at when nobody woke the relay.
 const POLL: Duration = Duration::from_secs(1);
+/// How long the relay rests at most before it asks again whether the bus is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Batches in flight at once.
 const BATCHES: usize = 8;
 /// How often the backlog is measured.
@@ -51,7 +55,7 @@ impl Relay {
                 bus_is_away |= done.unwrap_or(false);
             }
             if bus_is_away {
-                rest(&stop).await;
+                relay.wait_for_the_bus(&stop).await;
             }
             let Ok(permit) = permits.clone().acquire_owned().await else { break };
             match relay.claim().await {
@@ -59,7 +63,7 @@ impl Relay {
                     drop(permit);
                     tokio::select! {
                         () = relay.database.committed().notified() => {}
-                        () = rest(&stop) => {}
+                        () = rest(POLL, &stop) => {}
                     }
                 }
                 Ok(rows) => {
@@ -72,12 +76,22 @@ impl Relay {
                 }
                 Err(error) => {
                     tracing::warn!(service = relay.service, %error, "the outbox cannot be read");
-                    rest(&stop).await;
+                    rest(POLL, &stop).await;
                 }
             }
         }
         measuring.abort();
         batches.join_all().await;
+    }
+
+    /// Leaves the outbox alone until the bus answers again, and asks with growing pauses.
+    async fn wait_for_the_bus(&self, stop: &CancellationToken) {
+        let mut pause = POLL / 10;
+        rest(pause, stop).await;
+        while !stop.is_cancelled() && !self.bus.is_available().await {
+            rest(pause, stop).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// A bus in this process has one relay an outbox: what is claimed was claimed by a process that
@@ -103,7 +117,11 @@ impl Relay {
     /// Publishes claimed events. Answers whether the bus is away.
     async fn publish(&self, rows: Vec<outbox::Model>) -> bool {
         let messages = rows.iter().map(|row| self.message(row)).collect();
+        let begun = Instant::now();
         let answers = self.bus.publish(messages).await;
+        fault::point("after-confirm");
+        let service = label("service", self.service);
+        self.instruments.publishing.record(begun.elapsed().as_secs_f64(), &[service]);
         let (mut finished, mut postponed) = (Vec::with_capacity(rows.len()), Vec::new());
         let mut away = None;
         for (row, answer) in rows.iter().zip(answers) {
@@ -112,15 +130,24 @@ impl Relay {
                     finished.push(row.id);
                     "confirmed"
                 }
-                Err(PublishError::Refused(refusal)) => self.refused(row, &refusal).await,
-                Err(error) => {
+                Err(PublishError::Refused(why)) => {
+                    self.refused(row, self.steps.at_most(attempt_of(row)), &why).await;
+                    "refused"
+                }
+                Err(error @ PublishError::Unroutable(_)) => {
+                    self.refused(row, returned(attempt_of(row)), &error.to_string()).await;
+                    "returned"
+                }
+                Err(error @ PublishError::Unpublishable(_)) => {
+                    tracing::error!(service = self.service, event_id = %row.id, %error, "set aside");
+                    let why = error.to_string();
+                    self.note(bounded(outbox::bury(&self.database, row.id, &why)).await);
+                    "buried"
+                }
+                Err(error @ PublishError::Unavailable(_)) => {
                     postponed.push(row.id);
-                    let outcome = match &error {
-                        PublishError::Unroutable(_) => "returned",
-                        _ => "unconfirmed",
-                    };
                     away = away.or(Some(error));
-                    outcome
+                    "unconfirmed"
                 }
             };
             let labels = [label("service", self.service), label("outcome", outcome)];
@@ -141,27 +168,13 @@ impl Relay {
         bounded(outbox::postpone(&self.database, ids, self.clock.now() + pause)).await
     }
 
-    /// Keeps an event that a consumer in this process refused. Answers the outcome's word.
-    async fn refused(&self, row: &outbox::Model, refusal: &Refusal) -> &'static str {
+    /// Keeps an event that was refused, and lets those behind it pass.
+    async fn refused(&self, row: &outbox::Model, pause: Duration, why: &str) {
         let attempt = attempt_of(row);
-        let (pause, outcome) = match refusal {
-            Refusal::Retry(_) => (self.steps.after(attempt), "refused"),
-            Refusal::Reject(_) => (None, "rejected"),
-        };
         tracing::warn!(service = self.service, event_id = %row.id, event = row.routing_key,
-            attempt, %refusal, "an event stays in the outbox");
-        let pause = pause.and_then(|pause| kernel::Duration::from_std(pause).ok());
-        let why = refusal.to_string();
-        let kept = bounded(async {
-            match pause {
-                Some(pause) => {
-                    outbox::refuse(&self.database, row.id, self.clock.now() + pause).await
-                }
-                None => outbox::bury(&self.database, row.id, &why).await,
-            }
-        });
-        self.note(kept.await);
-        outcome
+            attempt, why, "an event stays in the outbox");
+        let at = self.clock.now() + kernel::Duration::from_std(pause).unwrap_or_default();
+        self.note(bounded(outbox::refuse(&self.database, row.id, at, why)).await);
     }
 
     fn note(&self, kept: Result<(), DbErr>) {
@@ -186,7 +199,7 @@ impl Relay {
         Message {
             id: row.id,
             routing_key: row.routing_key.clone(),
-            source: format!("usher/{}", self.service),
+            source: format!("usher/{}", row.source.as_deref().unwrap_or(self.service)),
             subject: row.subject,
             time: row.created_at,
             payload: row.payload.clone(),
@@ -195,6 +208,8 @@ impl Relay {
             // there no row has been refused.
             attempt: attempt_of(row),
             must_arrive: row.must_arrive,
+            queue: row.queue.clone(),
+            redelivered: false,
         }
     }
 }
@@ -203,9 +218,16 @@ fn attempt_of(row: &outbox::Model) -> u32 {
     u32::try_from(row.attempts).unwrap_or(0) + 1
 }
 
-async fn rest(stop: &CancellationToken) {
+/// When an event that found no queue is tried again: its consumer may not have declared it yet, or an
+/// operator may have to mend it.
+fn returned(attempt: u32) -> Duration {
+    (POLL * 2_u32.saturating_pow(attempt.saturating_sub(1).min(6))).min(Duration::from_secs(60))
+}
+
+/// Rests for about so long: relays that lost the broker together do not come back together.
+async fn rest(pause: Duration, stop: &CancellationToken) {
     tokio::select! {
-        () = sleep(POLL) => {}
+        () = sleep(pause.mul_f64(rand::random_range(0.5..1.5))) => {}
         () = stop.cancelled() => {}
     }
 }
@@ -223,6 +245,7 @@ async fn measure(relay: Arc<Relay>) {
                 (relay.clock.now() - oldest).to_std().unwrap_or_default().as_secs_f64()
             });
             relay.instruments.outbox_waiting.record(backlog.waiting, &labels);
+            relay.instruments.outbox_refused.record(backlog.refused, &labels);
             relay.instruments.outbox_dead.record(backlog.dead, &labels);
             relay.instruments.outbox_oldest.record(age, &labels);
         }
@@ -241,7 +264,11 @@ mod tests {
 
     impl MigratorTrait for Tables {
         fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-            vec![Box::new(db::migration::Messaging), Box::new(db::migration::Announcements)]
+            vec![
+                Box::new(db::migration::Messaging),
+                Box::new(db::migration::Announcements),
+                Box::new(db::migration::Order),
+            ]
         }
     }
 
@@ -296,11 +323,13 @@ mod tests {
         let instruments = Instruments::new();
         let relay =
             Relay { service, database: database.clone(), bus, clock, steps, window, instruments };
-        for is_away in [true, false] {
+        for _ in 0..2 {
             let rows = relay.claim().await.unwrap();
-            assert_eq!(relay.publish(rows).await, is_away);
+            assert!(!relay.publish(rows).await, "the bus is there");
         }
-        assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 1);
+        let backlog = outbox::backlog(&database).await.unwrap();
+        assert_eq!((backlog.waiting, backlog.refused), (1, 1));
+        assert!(relay.claim().await.unwrap().is_empty(), "it waits for a while");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::middleware;
+use bus::Bus;
 use db::Database;
 use kernel::Clock;
 use prometheus::Registry;
@@ -17,6 +18,7 @@ use crate::{
     http,
     incoming::incoming,
     management::{self, Readiness},
+    module::counted,
     relay::Relay,
     telemetry::Instruments,
 };
@@ -78,7 +80,8 @@ pub async fn run(
     registry: Registry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let readiness = Readiness::new(modules.iter().flat_map(checks).collect());
+    let checks = modules.iter().flat_map(|module| checks(module, &infra.bus)).collect();
+    let readiness = Readiness::new(checks);
     let databases: Vec<_> = modules.iter().filter_map(|module| module.database.clone()).collect();
     let (mut edges, mut services) = (JoinSet::new(), JoinSet::new());
     let stop_services = CancellationToken::new();
@@ -86,6 +89,9 @@ pub async fn run(
 
     for module in modules {
         let Module { name, grpc, public, http, consumers, database, chores, timers, .. } = module;
+        if let Some(handler) = module.dead_letters {
+            edges.spawn(infra.bus.keep_dead_letters(counted(handler), stop.clone()));
+        }
         if let Some(routes) = grpc {
             let listener = take(&mut listeners, name)?;
             let boundary =
@@ -116,7 +122,7 @@ pub async fn run(
                 database,
                 bus: infra.bus.clone(),
                 clock: infra.clock.clone(),
-                steps: infra.retry_steps.clone(),
+                steps: infra.settings.retry_steps.clone(),
                 window: infra.settings.relay_window,
                 instruments: Instruments::new(),
             });
@@ -183,8 +189,15 @@ fn take(listeners: &mut Listeners, name: &str) -> anyhow::Result<TcpListener> {
     Ok(listeners.modules.swap_remove(index).1)
 }
 
-fn checks(module: &Module) -> Vec<(&'static str, Check)> {
+fn checks(module: &Module, bus: &Bus) -> Vec<(&'static str, Check)> {
     let mut checks: Vec<Check> = module.ready.clone();
+    if !module.consumers.is_empty() {
+        let bus = bus.clone();
+        checks.push(Arc::new(move || {
+            let obstacle = bus.obstacle();
+            Box::pin(async move { obstacle.map_or(Ok(()), Err) })
+        }));
+    }
     if let Some(database) = module.database.clone() {
         checks.push(Arc::new(move || {
             let database = database.clone();

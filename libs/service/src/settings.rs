@@ -8,7 +8,7 @@ mod table;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
 
-use bus::BusUrl;
+use bus::{BusUrl, RetrySteps};
 use cache::CacheUrl;
 use db::DatabaseUrl;
 use kernel::EmailAddress;
@@ -139,6 +139,7 @@ pub struct Settings {
     pub concurrent_streams: u32,
     pub message_bytes: usize,
     pub body_bytes: usize,
+    pub retry_steps: RetrySteps,
     pub relay_window: u64,
     pub organisation_depth: u32,
     pub invitation_life: kernel::Duration,
@@ -191,6 +192,7 @@ impl Settings {
             concurrent_streams: reader.number("concurrent_streams", 1, 10_000),
             message_bytes: reader.number("message_bytes", 1_024, 16_777_216),
             body_bytes: reader.number("body_bytes", 1_024, 16_777_216),
+            retry_steps: reader.read("retry_steps", RetrySteps::parse, RetrySteps::default()),
             relay_window: reader.number("relay_window", 1, 5_000),
             organisation_depth: reader.number("organisation_depth", 1, 8),
             invitation_life: reader.read(

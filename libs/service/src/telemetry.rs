@@ -115,12 +115,20 @@ pub(crate) struct Instruments {
     pub consumed: Counter<u64>,
     /// `usher_message_handling_seconds{queue}`.
     pub handling: Histogram<f64>,
+    /// `usher_messages_redelivered_total{queue}`.
+    pub redelivered: Counter<u64>,
     /// `usher_messages_published_total{service,outcome}`.
     pub published: Counter<u64>,
+    /// `usher_publish_seconds{service}`: from sending a batch to its last confirmation.
+    pub publishing: Histogram<f64>,
+    /// `usher_dead_letters_total{queue,ground}`.
+    pub dead_letters: Counter<u64>,
     /// `usher_timer_runs_total{timer,outcome}`.
     pub timer_runs: Counter<u64>,
     /// `usher_outbox_waiting{service}`.
     pub outbox_waiting: Gauge<u64>,
+    /// `usher_outbox_refused{service}`.
+    pub outbox_refused: Gauge<u64>,
     /// `usher_outbox_dead{service}`.
     pub outbox_dead: Gauge<u64>,
     /// `usher_outbox_oldest_seconds{service}`.
@@ -139,9 +147,13 @@ impl Instruments {
             rpc: histogram("usher_rpc_server_duration"),
             consumed: meter.u64_counter("usher_messages_consumed").build(),
             handling: histogram("usher_message_handling"),
+            redelivered: meter.u64_counter("usher_messages_redelivered").build(),
             published: meter.u64_counter("usher_messages_published").build(),
+            publishing: histogram("usher_publish"),
+            dead_letters: meter.u64_counter("usher_dead_letters").build(),
             timer_runs: meter.u64_counter("usher_timer_runs").build(),
             outbox_waiting: meter.u64_gauge("usher_outbox_waiting").build(),
+            outbox_refused: meter.u64_gauge("usher_outbox_refused").build(),
             outbox_dead: meter.u64_gauge("usher_outbox_dead").build(),
             outbox_oldest: meter.f64_gauge("usher_outbox_oldest").with_unit("s").build(),
         }

@@ -1,6 +1,5 @@
 use std::{future::Future, net::Ipv4Addr, path::PathBuf};
 
-use bus::RetrySteps;
 use kernel::{Clock, ManualClock, Time, Uuid};
 use prometheus::Registry;
 use service::{Claims, Infra, Listeners, Module, RawSettings, Role, Settings};
@@ -14,7 +13,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::servers;
+use crate::{DeadLetters, servers};
 
 /// A place to test one service: a database of its own, a clock that the test moves, and tokens
 /// signed as the identity service would.
@@ -23,6 +22,8 @@ pub struct Bench {
     pub infra: Infra,
     /// The clock of everything here.
     pub clock: ManualClock,
+    /// What was given up, until a service keeps it.
+    pub dead_letters: DeadLetters,
     folder: TempDir,
 }
 
@@ -80,8 +81,10 @@ impl Bench {
         let settings = Settings::parse(&raw, Role::AllInOne).expect("settings");
         let start: Time = "2026-01-01T12:00:00Z".parse().expect("a time");
         let clock = ManualClock::at(start);
-        let infra = Infra::open(settings, Clock::Manual(clock.clone()), RetrySteps::default());
-        Self { infra: infra.expect("infrastructure"), clock, folder }
+        let infra = Infra::open(settings, Clock::Manual(clock.clone()));
+        let infra = infra.expect("infrastructure");
+        let dead_letters = DeadLetters::keep(&infra.bus);
+        Self { infra, clock, dead_letters, folder }
     }
 
     /// The folder that goes with the bench.

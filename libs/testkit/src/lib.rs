@@ -2,11 +2,13 @@
 //! `cargo xtask test` has started, and a mail server that keeps what it gets.
 
 mod bench;
+mod dead_letters;
 pub mod servers;
 mod sink;
 mod wait;
 
 pub use bench::{Bearer, Bench, Connection, Served, race, with_token};
+pub use dead_letters::DeadLetters;
 pub use sink::{Mail, Reply, SmtpSink};
 pub use wait::eventually;
 

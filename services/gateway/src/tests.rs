@@ -39,7 +39,7 @@ pub(crate) fn settings(pairs: &[(&str, &str)]) -> Settings {
 }
 
 fn gateway(pairs: &[(&str, &str)]) -> Router {
-    let infra = Infra::open(settings(pairs), Clock::System, bus::RetrySteps::default()).unwrap();
+    let infra = Infra::open(settings(pairs), Clock::System).unwrap();
     crate::build(&infra).unwrap().http.unwrap()
 }
 

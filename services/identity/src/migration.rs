@@ -12,6 +12,7 @@ impl MigratorTrait for Migrator {
             Box::new(db::migration::Messaging),
             Box::new(m0002_accounts::Accounts),
             Box::new(db::migration::Announcements),
+            Box::new(db::migration::Order),
         ]
     }
 }

@@ -20,7 +20,7 @@ use api::{
 use kernel::{Clock, ManualClock, Uuid};
 use mail_parser::MessageParser;
 use service::{Infra, Listeners, Message, RawSettings, Refusal, Role, Settings};
-use testkit::SmtpSink;
+use testkit::{DeadLetters, SmtpSink};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Code;
@@ -109,6 +109,7 @@ impl Default for World {
 pub(crate) struct Stage {
     world: Arc<Mutex<World>>,
     infra: Infra,
+    dead_letters: DeadLetters,
     pub sink: SmtpSink,
     _stop: DropGuard,
 }
@@ -132,7 +133,8 @@ impl Stage {
         }
         let settings = Settings::parse(&raw, Role::Mailer).unwrap();
         let clock = ManualClock::at("2026-06-01T12:00:00Z".parse().unwrap());
-        let infra = Infra::open(settings, Clock::Manual(clock), Default::default()).unwrap();
+        let infra = Infra::open(settings, Clock::Manual(clock)).unwrap();
+        let dead_letters = DeadLetters::keep(&infra.bus);
         let stop = CancellationToken::new();
         tokio::spawn(service::run(
             infra.clone(),
@@ -141,7 +143,7 @@ impl Stage {
             prometheus::Registry::new(),
             stop.clone(),
         ));
-        Self { world, infra, sink, _stop: stop.drop_guard() }
+        Self { world, infra, dead_letters, sink, _stop: stop.drop_guard() }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -190,6 +192,8 @@ impl Stage {
             traceparent: None,
             must_arrive: true,
             attempt: 1,
+            queue: None,
+            redelivered: false,
         }
     }
 
@@ -198,8 +202,12 @@ impl Stage {
         loop {
             let mut answers = self.infra.bus.publish(vec![event.clone()]).await;
             match answers.remove(0) {
-                Ok(()) => return Ok(()),
-                Err(bus::PublishError::Refused(refusal)) => return Err(refusal),
+                Ok(()) => {
+                    let dead = self.dead_letters.all();
+                    let dead = dead.into_iter().find(|dead| dead.message.as_ref() == Ok(&event));
+                    return dead.map_or(Ok(()), |dead| Err(Refusal::Reject(dead.error)));
+                }
+                Err(bus::PublishError::Refused(why)) => return Err(Refusal::Retry(why)),
                 // The consumer is not listening yet.
                 Err(_) => tokio::task::yield_now().await,
             }

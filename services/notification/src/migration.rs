@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_deliveries::Deliveries),
             Box::new(db::migration::Announcements),
             Box::new(m0003_access_requests::AccessRequests),
+            Box::new(db::migration::Order),
         ]
     }
 }

@@ -40,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_members_found::MembersFound),
             Box::new(m0014_invitations_by_filter::InvitationsByFilter),
             Box::new(m0016_memberships_by_key::MembershipsByKey),
+            Box::new(db::migration::Order),
         ]
     }
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bus::RetrySteps;
 use identity::Owner;
 use kernel::Clock;
 use prometheus::Registry;
@@ -99,12 +98,11 @@ pub async fn prepare(
 pub async fn start(
     prepared: Prepared,
     clock: Clock,
-    steps: RetrySteps,
     registry: Registry,
     stop: CancellationToken,
 ) -> anyhow::Result<Running> {
     let Prepared { settings, addresses, sockets } = prepared;
-    let infra = Infra::open(settings, clock, steps)?;
+    let infra = Infra::open(settings, clock)?;
     identity::migrate(&infra).await?;
     organisation::migrate(&infra).await?;
     notification::migrate(&infra).await?;

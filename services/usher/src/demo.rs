@@ -6,7 +6,6 @@ use anyhow::{Context as _, ensure};
 use api::organisation::v1::{
     CheckPermissionRequest, permission_service_client::PermissionServiceClient,
 };
-use bus::RetrySteps;
 use kernel::Clock;
 use prometheus::Registry;
 use secrecy::ExposeSecret as _;
@@ -27,8 +26,7 @@ pub async fn demo() -> anyhow::Result<()> {
     let prepared =
         all_in_one::prepare(folder.path(), Addresses::free(), RawSettings::default()).await?;
     let stop = CancellationToken::new();
-    let steps = RetrySteps::default();
-    let running = all_in_one::start(prepared, Clock::System, steps, Registry::new(), stop).await?;
+    let running = all_in_one::start(prepared, Clock::System, Registry::new(), stop).await?;
     running.ready().await?;
     told.step("Usher starts, every service in this process", &running.url());
     let grpc = Endpoint::from_shared(format!("http://{}", running.addresses.grpc[1]))?;

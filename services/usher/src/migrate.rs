@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use bus::RetrySteps;
 use kernel::Clock;
 use service::{Infra, RawSettings, Role, Settings};
 
@@ -10,7 +9,7 @@ use service::{Infra, RawSettings, Role, Settings};
 pub async fn migrate(config: Option<PathBuf>) -> anyhow::Result<()> {
     let raw = RawSettings::load(config.as_deref())?;
     let settings = Settings::parse(&raw, Role::Migrate)?;
-    let infra = Infra::open(settings, Clock::System, RetrySteps::default())?;
+    let infra = Infra::open(settings, Clock::System)?;
     report("identity", identity::migrate(&infra).await?);
     report("organisation", organisation::migrate(&infra).await?);
     report("notification", notification::migrate(&infra).await?);

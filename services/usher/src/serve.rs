@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use bus::RetrySteps;
 use kernel::Clock;
 use secrecy::ExposeSecret as _;
 use service::{Infra, Listeners, Module, RawSettings, Role, Settings, Telemetry};
@@ -15,7 +14,7 @@ pub async fn serve(role: Role, config: Option<PathBuf>) -> anyhow::Result<()> {
     let telemetry = Telemetry::start(&settings)?;
     let stop = service::stop_on_signal()?;
     let listeners = listeners(&settings).await?;
-    let infra = Infra::open(settings, Clock::System, RetrySteps::default())?;
+    let infra = Infra::open(settings, Clock::System)?;
     tracing::info!(service = role.name(), "starting");
     let outcome = match build_when_possible(role, &infra, &stop).await? {
         Some(module) => {

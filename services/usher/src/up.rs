@@ -25,9 +25,7 @@ pub async fn up(
     let prepared = all_in_one::prepare(data_dir, addresses, raw).await?;
     let telemetry = Telemetry::start(&prepared.settings)?;
     let stop = service::stop_on_signal()?;
-    let steps = bus::RetrySteps::default();
-    let running =
-        all_in_one::start(prepared, Clock::System, steps, telemetry.registry(), stop).await?;
+    let running = all_in_one::start(prepared, Clock::System, telemetry.registry(), stop).await?;
     introduce(&running);
     running.ready().await?;
     welcome(&running, data_dir, begun);

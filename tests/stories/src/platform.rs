@@ -10,7 +10,6 @@ use api::{
         CheckPermissionRequest, permission_service_client::PermissionServiceClient,
     },
 };
-use bus::RetrySteps;
 use kernel::{Clock, ManualClock, Time};
 use prometheus::Registry;
 use service::RawSettings;
@@ -69,7 +68,6 @@ impl Platform {
         let running = all_in_one::start(
             prepared.expect("settings and sockets"),
             clock.clone().map_or(Clock::System, Clock::Manual),
-            RetrySteps::default(),
             Registry::new(),
             stop.clone(),
         );

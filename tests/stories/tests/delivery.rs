@@ -125,6 +125,8 @@ async fn the_same_event_delivered_twice_sends_one_mail() {
         traceparent: None,
         attempt: 1,
         must_arrive: true,
+        queue: None,
+        redelivered: false,
     };
     let answers = bus.publish(vec![message; 10]).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");

@@ -9,62 +9,92 @@ use lapin::{
     },
     types::FieldTable,
 };
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Link, PATIENCE, RabbitMq, label, publish, topology};
-use crate::{Handler, Message, Queue, Refusal};
+use super::{
+    Link, PATIENCE, RabbitMq, label,
+    publish::{self, Fate},
+    topology::{self, DEAD_LETTERS},
+};
+use crate::{DeadLetter, DeadLetterHandler, Ground, Handler, Message, Queue, Refusal};
+
+/// How many dead letters are kept at once.
+const DEAD_LETTERS_AT_ONCE: u16 = 4;
+
+/// What a consumer does for ever.
+pub(crate) enum Duty {
+    /// Handles the messages of a queue.
+    Handle(Queue, Handler),
+    /// Keeps what was given up.
+    KeepDeadLetters(DeadLetterHandler),
+}
+
+impl Duty {
+    fn queue(&self) -> &'static str {
+        match self {
+            Self::Handle(queue, _) => queue.name,
+            Self::KeepDeadLetters(_) => DEAD_LETTERS,
+        }
+    }
+
+    fn concurrency(&self) -> u16 {
+        match self {
+            Self::Handle(queue, _) => queue.concurrency,
+            Self::KeepDeadLetters(_) => DEAD_LETTERS_AT_ONCE,
+        }
+    }
+}
 
 impl RabbitMq {
-    /// Consumes, and begins again for ever after a loss, with growing and jittered pauses.
-    pub(crate) async fn consume(&self, queue: Queue, handler: Handler, stop: CancellationToken) {
+    /// Does a duty, and begins again for ever after a loss, with growing and jittered pauses.
+    pub(crate) async fn consume(&self, duty: Duty, stop: CancellationToken) {
+        let queue = duty.queue();
         let mut pause = Duration::from_millis(100);
         while !stop.is_cancelled() {
-            let begun = tokio::time::Instant::now();
-            match self.consume_once(&queue, &handler, &stop).await {
-                Ok(()) => tracing::info!(queue = queue.name, "the broker ended the consumer"),
-                Err(error) => {
-                    tracing::warn!(queue = queue.name, %error, "the consumer lost the broker")
-                }
+            let begun = Instant::now();
+            match self.consume_once(&duty, &stop).await {
+                Ok(()) => tracing::info!(queue, "the broker ended the consumer"),
+                Err(error) => tracing::warn!(queue, %error, "the consumer lost the broker"),
             }
             if begun.elapsed() > Duration::from_secs(30) {
                 pause = Duration::from_millis(100);
             }
             let jittered = pause.mul_f64(rand::random_range(0.5..1.5));
-            let _ = tokio::time::timeout(jittered, stop.cancelled()).await;
+            let _ = timeout(jittered, stop.cancelled()).await;
             pause = (pause * 2).min(Duration::from_secs(15));
         }
     }
 
-    async fn consume_once(
-        &self,
-        queue: &Queue,
-        handler: &Handler,
-        stop: &CancellationToken,
-    ) -> lapin::Result<()> {
-        let link = self.connect(queue.name).await?;
+    async fn consume_once(&self, duty: &Duty, stop: &CancellationToken) -> lapin::Result<()> {
+        let (queue, concurrency) = (duty.queue(), duty.concurrency());
+        let link = self.connect(queue).await?;
         let channel = &link.channel;
-        topology::declare_queue(channel, queue, &self.steps).await?;
-        channel.basic_qos(queue.concurrency, BasicQosOptions::default()).await?;
-        let deliveries = channel
-            .basic_consume(
-                queue.name.into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        tracing::info!(queue = queue.name, "consuming");
+        let declared = match duty {
+            Duty::Handle(queue, _) => topology::declare_queue(channel, queue, &self.steps).await,
+            Duty::KeepDeadLetters(_) => topology::declare_dead_letters(channel).await,
+        };
+        self.note_obstacle(queue, &declared);
+        declared?;
+        channel.basic_qos(concurrency, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions::default();
+        let deliveries =
+            channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+        tracing::info!(queue, "consuming");
         let tag = deliveries.tag();
         // The stream ends with the channel, or when `stop` cancels the consumer; either way what is
         // being handled is finished first. An acknowledgement on a dead channel fails, and then the
         // message comes again.
-        let handling = deliveries.for_each_concurrent(usize::from(queue.concurrency), async |it| {
-            let outcome = match it {
-                Ok(delivery) => self.handle(&link, queue, handler, delivery).await,
-                Err(error) => Err(error),
+        let handling = deliveries.for_each_concurrent(usize::from(concurrency), async |it| {
+            let outcome = match (it, duty) {
+                (Ok(delivery), Duty::Handle(queue, handler)) => {
+                    self.handle(&link, queue, handler, delivery).await
+                }
+                (Ok(delivery), Duty::KeepDeadLetters(handler)) => keep(handler, delivery).await,
+                (Err(error), _) => Err(error),
             };
             if let Err(error) = outcome {
-                tracing::warn!(queue = queue.name, %error, "a message was not acknowledged");
+                tracing::warn!(queue, %error, "a message was not acknowledged");
             }
         });
         let cancelling = async {
@@ -77,8 +107,7 @@ impl RabbitMq {
             () = cancelling => {}
         }
         if stop.is_cancelled() {
-            let _ =
-                tokio::time::timeout(PATIENCE, link.connection.close(200, "stopping".into())).await;
+            let _ = timeout(PATIENCE, link.connection.close(200, "stopping".into())).await;
         }
         Ok(())
     }
@@ -90,8 +119,8 @@ impl RabbitMq {
         handler: &Handler,
         delivery: Delivery,
     ) -> lapin::Result<()> {
-        let Delivery { properties, data, acker, .. } = delivery;
-        let kept = match publish::read(&properties, data.clone()) {
+        let Delivery { properties, data, acker, redelivered, .. } = delivery;
+        let kept = match publish::read(&properties, &data, redelivered) {
             None => set_aside(link, queue, properties, &data).await,
             Some(message) => match handler(message.clone()).await {
                 Ok(()) => Ok(()),
@@ -102,6 +131,7 @@ impl RabbitMq {
             let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
             return Err(error);
         }
+        fault::point("before-acknowledgement");
         acker.ack(BasicAckOptions::default()).await.map(|_| ())
     }
 
@@ -113,20 +143,41 @@ impl RabbitMq {
         message: Message,
         refusal: Refusal,
     ) -> lapin::Result<()> {
-        let step = match refusal {
-            Refusal::Retry(_) => self.steps.after(message.attempt),
-            Refusal::Reject(_) => None,
+        let (step, ground) = match &refusal {
+            Refusal::Retry(_) => (self.steps.after(message.attempt), Ground::Exhausted),
+            Refusal::Reject(_) => (None, Ground::Rejected),
         };
-        let (target, why) = match step {
+        let (target, fate) = match step {
             Some(step) => (topology::delayed(queue.name, step), None),
-            None => (topology::dead_letters(queue.name), Some(refusal.to_string())),
+            None => {
+                let (Refusal::Retry(error) | Refusal::Reject(error)) = &refusal;
+                let fate = Fate { queue: queue.name, ground, error: error.clone() };
+                (DEAD_LETTERS.to_owned(), Some(fate))
+            }
         };
         tracing::warn!(queue = queue.name, message = label(&message), %refusal, %target, "refused");
-        let next = Message { attempt: message.attempt + 1, ..message };
+        // A dead letter tells how often it was tried; a retry which attempt it will be.
+        let attempt = message.attempt + u32::from(step.is_some());
+        let next = Message { attempt, ..message };
         let _turn = link.turn.lock().await;
-        let sent = publish::send(&link.channel, "", &target, &next, why.as_deref()).await?;
+        let sent = publish::send(&link.channel, "", &target, &next, fate.as_ref()).await?;
         confirmed(sent.await?)
     }
+}
+
+/// Keeps a dead letter, or leaves it in its queue for a while.
+async fn keep(handler: &DeadLetterHandler, delivery: Delivery) -> lapin::Result<()> {
+    let Delivery { properties, data, acker, redelivered, .. } = delivery;
+    let Fate { queue, ground, error } = publish::fate(&properties);
+    let message = publish::read(&properties, &data, redelivered).ok_or(data);
+    let dead = DeadLetter { queue, ground, error, message };
+    if let Err(error) = handler(dead).await {
+        tracing::warn!(%error, "a dead letter stays in its queue");
+        // What cannot be kept now cannot be kept at once: the database is away.
+        sleep(Duration::from_secs(1).mul_f64(rand::random_range(0.5..1.5))).await;
+        return acker.nack(BasicNackOptions { requeue: true, multiple: false }).await.map(|_| ());
+    }
+    acker.ack(BasicAckOptions::default()).await.map(|_| ())
 }
 
 /// Keeps a message that is not one of ours as it is, with the dead letters.
@@ -137,9 +188,12 @@ async fn set_aside(
     payload: &[u8],
 ) -> lapin::Result<()> {
     tracing::error!(queue = queue.name, "a message without our headers was set aside");
-    let target = topology::dead_letters(queue.name);
+    let error = "it is not one of our messages".to_owned();
+    let fate = Fate { queue: queue.name, ground: Ground::Unreadable, error };
+    let properties = publish::with_fate(properties, &fate);
     let options = lapin::options::BasicPublishOptions { mandatory: true, ..Default::default() };
     let _turn = link.turn.lock().await;
+    let target = DEAD_LETTERS;
     let sent = link.channel.basic_publish("".into(), target.into(), options, payload, properties);
     confirmed(sent.await?.await?)
 }

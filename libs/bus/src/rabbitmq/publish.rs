@@ -10,7 +10,10 @@ use lapin::{
 use tokio::time::timeout;
 
 use super::{PATIENCE, RabbitMq, label, topology::EXCHANGE};
-use crate::{Message, PublishError};
+use crate::{Ground, Message, PublishError};
+
+/// The longest routing key or queue's name that AMQP has room for, in bytes.
+const LONGEST_NAME: usize = 255;
 
 impl RabbitMq {
     /// Publishes a batch with pipelined confirms.
@@ -28,9 +31,25 @@ impl RabbitMq {
         let publishing = async {
             let mut sent = Vec::with_capacity(batch.len());
             for message in &batch {
-                sent.push(send(&channel, EXCHANGE, &message.routing_key, message, None).await);
+                let (exchange, key) = match &message.queue {
+                    Some(queue) => ("", queue),
+                    None => (EXCHANGE, &message.routing_key),
+                };
+                sent.push(match key.len() <= LONGEST_NAME {
+                    true => Some(send(&channel, exchange, key, message, None).await),
+                    false => None,
+                });
             }
-            join_all(sent.into_iter().map(async |confirm| confirm?.await)).await
+            fault::point("after-publish");
+            join_all(sent.into_iter().map(async |confirm| match confirm {
+                Some(confirm) => Some(match confirm {
+                    Ok(confirm) if !fault::is_off("confirm") => confirm.await,
+                    Ok(_) => Ok(Confirmation::Ack(None)),
+                    Err(error) => Err(error),
+                }),
+                None => None,
+            }))
+            .await
         };
         let Ok(confirmations) = timeout(PATIENCE, publishing).await else {
             *link = None;
@@ -40,6 +59,10 @@ impl RabbitMq {
         let mut returned = HashSet::new();
         let mut answers = Vec::with_capacity(batch.len());
         for confirmation in confirmations {
+            let Some(confirmation) = confirmation else {
+                answers.push(Err(PublishError::Unpublishable("its routing key is too long")));
+                continue;
+            };
             answers.push(match confirmation {
                 Ok(Confirmation::Ack(message)) => {
                     returned
@@ -68,27 +91,82 @@ fn unavailable(error: &lapin::Error) -> PublishError {
     PublishError::Unavailable(error.to_string())
 }
 
-/// Sends one message, persistent, and mandatory if it must arrive; `error` tells a dead-letter
-/// queue's reader why.
+/// Why and where a message was given up.
+pub(super) struct Fate<Q = &'static str> {
+    pub(super) queue: Q,
+    pub(super) ground: Ground,
+    pub(super) error: String,
+}
+
+/// Sends one message, persistent, and mandatory if it must arrive; a dead letter with its `fate`.
 pub(super) async fn send(
     channel: &Channel,
     exchange: &str,
     routing_key: &str,
     message: &Message,
-    error: Option<&str>,
+    fate: Option<&Fate>,
 ) -> lapin::Result<lapin::PublisherConfirm> {
-    let options = BasicPublishOptions { mandatory: message.must_arrive, ..Default::default() };
-    let properties = properties(message, error);
+    let mandatory = message.must_arrive && !fault::is_off("mandatory");
+    let options = BasicPublishOptions { mandatory, ..Default::default() };
+    let properties = properties(message);
+    let properties = match fate {
+        Some(fate) => with_fate(properties, fate),
+        None => properties,
+    };
     channel
         .basic_publish(exchange.into(), routing_key.into(), options, &message.payload, properties)
         .await
 }
 
-fn properties(message: &Message, error: Option<&str>) -> BasicProperties {
-    let mut headers = FieldTable::default();
-    let mut set = |name: &str, value: &str| {
-        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+/// Adds to a message why and where it was given up.
+pub(super) fn with_fate(properties: BasicProperties, fate: &Fate) -> BasicProperties {
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    set(&mut headers, "usher-queue", fate.queue);
+    set(&mut headers, "usher-ground", fate.ground.as_str());
+    set(&mut headers, "usher-error", &fate.error);
+    properties.with_headers(headers)
+}
+
+/// Reads why and where a dead letter was given up: by its consumer, or else by the broker, whose
+/// newest word stands first in `x-death`.
+pub(super) fn fate(properties: &BasicProperties) -> Fate<String> {
+    let headers = properties.headers().clone().unwrap_or_default();
+    if let Some(queue) = get(&headers, "usher-queue") {
+        let ground = get(&headers, "usher-ground");
+        let ground =
+            Ground::ALL.into_iter().find(|known| ground.as_deref() == Some(known.as_str()));
+        let ground = ground.unwrap_or(Ground::Unreadable);
+        return Fate { queue, ground, error: get(&headers, "usher-error").unwrap_or_default() };
+    }
+    let deaths = match headers.inner().get("x-death") {
+        Some(AMQPValue::FieldArray(deaths)) => deaths.as_slice(),
+        _ => &[],
     };
+    let queue = match deaths.first() {
+        Some(AMQPValue::FieldTable(death)) => get(death, "queue"),
+        _ => None,
+    };
+    Fate {
+        queue: queue.unwrap_or_default(),
+        ground: Ground::DeliveryLimit,
+        error: "it was handed out too often without an answer".to_owned(),
+    }
+}
+
+fn set(headers: &mut FieldTable, name: &str, value: &str) {
+    headers.insert(name.into(), AMQPValue::LongString(value.into()));
+}
+
+fn get(headers: &FieldTable, name: &str) -> Option<String> {
+    match headers.inner().get(&ShortString::from(name))? {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        _ => None,
+    }
+}
+
+fn properties(message: &Message) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let mut set = |name: &str, value: &str| set(&mut headers, name, value);
     set("cloudEvents:specversion", "1.0");
     set("cloudEvents:id", &message.id.to_string());
     set("cloudEvents:type", &message.routing_key);
@@ -99,8 +177,8 @@ fn properties(message: &Message, error: Option<&str>) -> BasicProperties {
     if let Some(traceparent) = &message.traceparent {
         set("traceparent", traceparent);
     }
-    if let Some(error) = error {
-        set("usher-error", error);
+    if let Some(queue) = &message.queue {
+        set("usher-replayed-to", queue);
     }
     BasicProperties::default()
         .with_content_type("application/protobuf".into())
@@ -114,21 +192,24 @@ fn id_of(properties: &BasicProperties) -> Option<Uuid> {
 }
 
 /// Reads back what [`send`] wrote; `None` if the message is not one of ours.
-pub(super) fn read(properties: &BasicProperties, payload: Vec<u8>) -> Option<Message> {
+pub(super) fn read(
+    properties: &BasicProperties,
+    payload: &[u8],
+    redelivered: bool,
+) -> Option<Message> {
     let headers = properties.headers().as_ref()?;
-    let get = |name: &str| match headers.inner().get(&ShortString::from(name))? {
-        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
-        _ => None,
-    };
+    let get = |name: &str| get(headers, name);
     let message = Message {
         id: id_of(properties)?,
         routing_key: get("cloudEvents:type")?,
         source: get("cloudEvents:source")?,
         subject: Uuid::parse_str(&get("cloudEvents:subject")?).ok()?,
         time: get("cloudEvents:time")?.parse::<Time>().ok()?,
-        payload,
+        payload: payload.to_owned(),
         traceparent: get("traceparent"),
         attempt: get("usher-attempt")?.parse().ok()?,
+        queue: get("usher-replayed-to"),
+        redelivered,
         // Where it waits for its next attempt, or is set aside, it must arrive.
         must_arrive: true,
     };

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use lapin::{
-    Channel, ExchangeKind, Result,
+    Channel, Error, ErrorKind, ExchangeKind, Result,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
 };
 
@@ -11,7 +12,11 @@ use crate::{Queue, RetrySteps};
 /// The exchange that all events go through.
 pub(super) const EXCHANGE: &str = "usher.events";
 
-/// A queue that makes a consumer's process crash so often is broken: the message is set aside.
+/// The queue of everything that was given up.
+pub(super) const DEAD_LETTERS: &str = "usher.dead-letters";
+
+/// A message that was handed out so often without an answer makes its consumer's process crash, or was
+/// beside one that does: it is set aside.
 const DELIVERY_LIMIT: i32 = 20;
 /// A queue may hold a day of a platform's invitations; beyond that publishes are refused and stay
 /// in the outbox.
@@ -25,14 +30,16 @@ pub(super) async fn declare_exchange(channel: &Channel) -> Result<()> {
 }
 
 /// Declares a consumer's queues. What differs from an older declaration is refused by the broker
-/// (PRECONDITION_FAILED) and logged at every try: delete or rename the old queue.
+/// (PRECONDITION_FAILED), logged at every try, and keeps the service from being ready: an operator
+/// empties the old queue, by letting the version that declared it run on, and deletes it. Nothing is
+/// lost meanwhile, because the old queue is still bound.
 pub(super) async fn declare_queue(
     channel: &Channel,
     queue: &Queue,
     steps: &RetrySteps,
 ) -> Result<()> {
-    declare(channel, &dead_letters(queue.name), FieldTable::default()).await?;
-    let mut arguments = dead_lettering_to(&dead_letters(queue.name));
+    declare_dead_letters(channel).await?;
+    let mut arguments = dead_lettering_to(DEAD_LETTERS);
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
     declare(channel, queue.name, arguments).await?;
     for step in &steps.0 {
@@ -60,9 +67,15 @@ pub(super) fn delayed(queue: &str, step: Duration) -> String {
     format!("{queue}.retry.{}ms", step.as_millis())
 }
 
-/// The queue of what was given up.
-pub(super) fn dead_letters(queue: &str) -> String {
-    format!("{queue}.dead")
+/// Declares the queue of what was given up: by whoever gives up as well as by whoever keeps it.
+pub(super) async fn declare_dead_letters(channel: &Channel) -> Result<()> {
+    declare(channel, DEAD_LETTERS, FieldTable::default()).await
+}
+
+/// Whether a declaration was refused because the queue is there and differs.
+pub(super) fn differs(error: &Error) -> bool {
+    let failed = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == failed)
 }
 
 fn dead_lettering_to(queue: &str) -> FieldTable {

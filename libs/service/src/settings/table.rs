@@ -22,6 +22,7 @@ use Role::{Gateway, Identity, Mailer, Notification, Organisation};
 
 const ALL: &[Role] = &[Identity, Organisation, Notification, Mailer, Gateway];
 const STORING: &[Role] = &[Identity, Organisation, Notification];
+const QUEUEING: &[Role] = &[Identity, Organisation, Notification, Mailer];
 
 const fn plain(
     name: &'static str,
@@ -49,7 +50,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("environment", "production or development", "production", ALL, "Production refuses embedded parts"),
     plain("allow_embedded", "a comma-separated list of database, bus, cache, mail", "", ALL, "Embedded parts that production may use all the same"),
     secret("database_url", "postgres://USER:PASSWORD@HOST/DATABASE or sqlite:DIRECTORY", "", STORING, "Each service takes the schema (or file) of its own name"),
-    secret("bus_url", "amqp://USER:PASSWORD@HOST/VHOST, amqps://… or memory:", "", &[Identity, Organisation, Notification, Mailer], "The message broker"),
+    secret("bus_url", "amqp://USER:PASSWORD@HOST/VHOST, amqps://… or memory:", "", QUEUEING, "The message broker"),
     secret("cache_url", "redis://USER:PASSWORD@HOST/DB, rediss://… or memory:", "", ALL, "The cache"),
     secret("smtp_url", "smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY", "", &[Mailer], "The mail server, or a mailbox that a browser can read"),
     plain("mail_from", "a mail address such as usher@example.com", "usher@localhost.localdomain", &[Mailer], "The sender of every mail"),
@@ -73,6 +74,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("concurrent_streams", "1 to 10000", "256", ALL, "gRPC calls at once on a connection"),
     plain("message_bytes", "1024 to 16777216", "1048576", ALL, "The largest gRPC message"),
     plain("body_bytes", "1024 to 16777216", "65536", &[Gateway], "The largest HTTP body"),
+    plain("retry_steps", "1 to 20 spans from 1s to 1d with commas between, such as 5s,1m,2h", "5s,1m,5m,30m,2h,5h,10h", QUEUEING, "How long a message that was refused waits before each further attempt; then it is set aside"),
     plain("relay_window", "1 to 5000", "500", STORING, "Events published before their confirmations are awaited"),
     plain("organisation_depth", "1 to 8", "2", &[Organisation], "Tiers of the organisation tree"),
     plain("invitation_life", "a span such as 48h or 14d, from 1h to 90d", "48h", &[Organisation], "How long an invitation's link works"),

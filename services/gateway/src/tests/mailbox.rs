@@ -18,7 +18,7 @@ pub(super) fn embedded(directory: &std::path::Path) -> Infra {
         raw.set(name, value);
     }
     let settings = Settings::parse(&raw, Role::AllInOne).unwrap();
-    Infra::open(settings, Clock::System, bus::RetrySteps::default()).unwrap()
+    Infra::open(settings, Clock::System).unwrap()
 }
 
 const MAIL: &str = "From: usher@example.com\r\nTo: ada@example.com\r\nSubject: <b>Join</b>\r\n\
