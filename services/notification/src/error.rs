@@ -38,7 +38,7 @@ pub(crate) enum Error {
     Database(#[from] db::DbErr),
     /// A template of ours failed.
     #[error(transparent)]
-    Template(#[from] minijinja::Error),
+    Template(#[from] crate::engine::Error),
 }
 
 impl From<Error> for Status {

@@ -2,7 +2,7 @@
 //! what became of it; templates are what mails say.
 //!
 //! - [`grpc`]: the RPCs, each delegating to a use case in `deliveries/` or `templates/`.
-//! - [`domain`]: rules without I/O. [`engine`]: the sandbox that fills templates.
+//! - [`domain`]: rules without I/O. [`engine`]: what fills templates.
 //! - [`entity`] and [`migration`]: the table `deliveries`.
 //!
 //! It publishes no events yet.

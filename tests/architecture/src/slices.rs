@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::source::{Source, paths};
 
 /// Folders whose files are not use cases.
-const OTHER_FOLDERS: [&str; 5] = ["bin", "consumers", "domain", "entity", "migration"];
+const OTHER_FOLDERS: [&str; 6] = ["bin", "consumers", "domain", "engine", "entity", "migration"];
 
 /// Packages that have no use cases of their own: the command line and the REST edge.
 const OTHER_PACKAGES: [&str; 2] = ["gateway", "usher"];

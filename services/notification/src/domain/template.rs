@@ -11,6 +11,16 @@ pub(crate) enum Template {
     InvitationExistingUser,
     /// An invitation still waits, of whomever.
     InvitationReminder,
+    /// To the invitee: the invitation has run out.
+    InvitationExpired,
+    /// To somebody who never finished their registration: it was removed.
+    RegistrationExpired,
+    /// A code that shows that the reader has the address.
+    VerificationCode,
+    /// The password of an account was changed.
+    PasswordChanged,
+    /// To somebody who is to have no password: a link that completes the registration.
+    AnonymousRegistration,
     /// To the requester: the request was received.
     AccessRequestReceived,
     /// To those who can decide: please do.
@@ -25,10 +35,15 @@ pub(crate) enum Template {
 
 impl Template {
     /// Every template.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::InvitationNewUser,
         Self::InvitationExistingUser,
         Self::InvitationReminder,
+        Self::InvitationExpired,
+        Self::RegistrationExpired,
+        Self::VerificationCode,
+        Self::PasswordChanged,
+        Self::AnonymousRegistration,
         Self::AccessRequestReceived,
         Self::AccessRequestAsked,
         Self::AccessRequestReminded,
@@ -42,6 +57,11 @@ impl Template {
             Self::InvitationNewUser => "invitation-new-user",
             Self::InvitationExistingUser => "invitation-existing-user",
             Self::InvitationReminder => "invitation-reminder",
+            Self::InvitationExpired => "invitation-expired",
+            Self::RegistrationExpired => "registration-expired",
+            Self::VerificationCode => "verification-code",
+            Self::PasswordChanged => "password-changed",
+            Self::AnonymousRegistration => "anonymous-registration",
             Self::AccessRequestReceived => "access-request-received",
             Self::AccessRequestAsked => "access-request-asked",
             Self::AccessRequestReminded => "access-request-reminded",
@@ -101,49 +121,71 @@ impl Locale {
         &self.0
     }
 
-    /// The language to write in: the nearest that there are templates for (`de-AT`, then `de`), or
-    /// else English.
-    pub(crate) fn language(&self) -> Language {
+    /// The languages to look for, the best first: the recipient's with its region, without it, and
+    /// English. They end at the first that every template comes in (`de-AT`, then `de`; `fr`, then
+    /// `en`), because behind that nothing is ever looked at.
+    pub(crate) fn languages(&self) -> Vec<Language> {
+        let mut languages = Vec::new();
         let mut tag = self.0.to_ascii_lowercase();
         loop {
-            if let Some(language) = Language::ALL.into_iter().find(|known| known.tag() == tag) {
-                return language;
+            languages.push(Language(tag.clone()));
+            if BUILT_IN.contains(&tag.as_str()) {
+                return languages;
             }
             match tag.rfind('-') {
                 Some(end) => tag.truncate(end),
-                None => return Language::English,
+                None => tag = ENGLISH.to_owned(),
             }
         }
     }
+
+    /// The language itself.
+    #[allow(dead_code, reason = "overrides, which have a language, come next")]
+    pub(crate) fn language(&self) -> Language {
+        Language(self.0.to_ascii_lowercase())
+    }
 }
 
-/// A language that there are templates for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Language {
-    English,
-    German,
-}
+const ENGLISH: &str = "en";
+/// The languages that every template comes in.
+pub(crate) const BUILT_IN: [&str; 2] = [ENGLISH, "de"];
+
+/// A language that a template is written in: a tag in the form of BCP 47, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Language(String);
 
 impl Language {
-    /// Every language.
-    pub(crate) const ALL: [Self; 2] = [Self::English, Self::German];
-
     /// BCP 47, in lower case.
-    pub(crate) fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::German => "de",
-        }
+    pub(crate) fn tag(&self) -> &str {
+        &self.0
+    }
+
+    /// Without script and region.
+    fn base(&self) -> &str {
+        self.0.split('-').next().unwrap_or_default()
     }
 
     /// A moment as people of this language write it. It is in UTC and says so, because nobody knows
     /// where the reader is.
-    pub(crate) fn moment(self, time: Time) -> String {
-        let form = match self {
-            Self::English => "%-d %B %Y, %H:%M UTC",
-            Self::German => "%d.%m.%Y, %H:%M Uhr (UTC)",
+    pub(crate) fn moment(&self, time: Time) -> String {
+        let form = match self.base() {
+            "en" => "%-d %B %Y, %H:%M UTC",
+            "de" => "%d.%m.%Y, %H:%M Uhr (UTC)",
+            _ => "%Y-%m-%d %H:%M UTC",
         };
         time.format(form).to_string()
+    }
+
+    /// What stands above a link that is there to be copied, for mail readers that do not show the
+    /// button; nothing where we do not know the language.
+    pub(crate) fn copy_hint(&self) -> Option<&'static str> {
+        match self.base() {
+            "en" => Some("If the button does not work, copy this link into your browser:"),
+            "de" => Some(
+                "Falls die Schaltfläche nicht funktioniert, kopieren Sie diesen Link in Ihren Browser:",
+            ),
+            _ => None,
+        }
     }
 }
 
@@ -151,19 +193,25 @@ impl Language {
 mod tests {
     use super::*;
 
+    fn language(tag: &str) -> Language {
+        Locale::parse(tag).unwrap().language()
+    }
+
     #[test]
     fn a_locale_falls_back_to_its_language_and_then_to_english() {
-        for (locale, tag) in [
+        for (locale, expected) in [
             ("de", "de"),
-            ("de-AT", "de"),
-            ("DE-at", "de"),
-            ("de-Latn-AT-1996", "de"),
-            ("en-GB", "en"),
-            ("fr-CA", "en"),
-            ("den", "en"),
+            ("de-AT", "de-at de"),
+            ("DE-at", "de-at de"),
+            ("de-Latn-AT-1996", "de-latn-at-1996 de-latn-at de-latn de"),
+            ("en-GB", "en-gb en"),
+            ("fr-CA", "fr-ca fr en"),
+            ("den", "den en"),
             ("", "en"),
         ] {
-            assert_eq!(Locale::parse(locale).unwrap().language().tag(), tag, "{locale:?}");
+            let languages = Locale::parse(locale).unwrap().languages();
+            let tags: Vec<_> = languages.iter().map(Language::tag).collect();
+            assert_eq!(tags.join(" "), expected, "{locale:?}");
         }
     }
 
@@ -187,7 +235,8 @@ mod tests {
     #[test]
     fn a_moment_is_written_as_people_of_the_language_do() {
         let time: Time = "2026-06-04T14:05:59Z".parse().unwrap();
-        assert_eq!(Language::English.moment(time), "4 June 2026, 14:05 UTC");
-        assert_eq!(Language::German.moment(time), "04.06.2026, 14:05 Uhr (UTC)");
+        assert_eq!(language("en-GB").moment(time), "4 June 2026, 14:05 UTC");
+        assert_eq!(language("de-AT").moment(time), "04.06.2026, 14:05 Uhr (UTC)");
+        assert_eq!(language("fr").moment(time), "2026-06-04 14:05 UTC");
     }
 }

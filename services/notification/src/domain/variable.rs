@@ -20,7 +20,12 @@ pub(crate) enum Kind {
     Moment,
     /// How an access request ended: `approved`, `rejected`, `expired` or `withdrawn`.
     Outcome,
+    /// What the reader is to type somewhere: 4 to 12 letters and digits.
+    Code,
 }
+
+/// How an access request can end.
+pub(crate) const OUTCOMES: [&str; 4] = ["approved", "rejected", "expired", "withdrawn"];
 
 /// A variable of a template. An optional one may be left out or empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,43 @@ const SETTLED: &[Variable] = &[
     optional("decision_reason", Kind::Quotation),
 ];
 
+const EXPIRED: &[Variable] = &[
+    needed("organisation_name", Kind::Line),
+    optional("recipient_name", Kind::Line),
+    optional("inviter_name", Kind::Line),
+    optional("application_name", Kind::Line),
+    optional("expires_at", Kind::Moment),
+];
+
+const UNFINISHED: &[Variable] = &[
+    needed("organisation_name", Kind::Line),
+    optional("recipient_name", Kind::Line),
+    optional("application_name", Kind::Line),
+    optional("link", Kind::Link),
+];
+
+const CODE: &[Variable] = &[
+    needed("code", Kind::Code),
+    needed("expires_at", Kind::Moment),
+    optional("recipient_name", Kind::Line),
+    optional("organisation_name", Kind::Line),
+    optional("application_name", Kind::Line),
+];
+
+const CHANGED: &[Variable] = &[
+    needed("changed_at", Kind::Moment),
+    optional("recipient_name", Kind::Line),
+    optional("link", Kind::Link),
+];
+
+const ANONYMOUS: &[Variable] = &[
+    needed("organisation_name", Kind::Line),
+    needed("link", Kind::Link),
+    needed("expires_at", Kind::Moment),
+    optional("recipient_name", Kind::Line),
+    optional("application_name", Kind::Line),
+];
+
 impl Template {
     /// What it is filled with, as documented in `notification/v1/template_service.proto`.
     pub(crate) const fn variables(self) -> &'static [Variable] {
@@ -96,6 +138,11 @@ impl Template {
             Self::InvitationNewUser | Self::InvitationExistingUser | Self::InvitationReminder => {
                 INVITATION
             }
+            Self::InvitationExpired => EXPIRED,
+            Self::RegistrationExpired => UNFINISHED,
+            Self::VerificationCode => CODE,
+            Self::PasswordChanged => CHANGED,
+            Self::AnonymousRegistration => ANONYMOUS,
             Self::AccessRequestReceived => RECEIVED,
             Self::AccessRequestAsked | Self::AccessRequestReminded => ASKED,
             Self::AccessRequestDecided => DECIDED,
@@ -152,7 +199,38 @@ impl Variables {
     }
 }
 
+/// What a preview shows, by the name of the variable.
+const SAMPLES: &[(&str, &str)] = &[
+    ("recipient_name", "Ada Lovelace"),
+    ("organisation_name", "ABC Holdings"),
+    ("inviter_name", "Grace Hopper"),
+    ("application_name", "Payroll"),
+    ("personal_message", "Welcome aboard.\nUntil Monday!"),
+    ("roles", "user, teacher"),
+    ("requester_name", "Mary Somerville"),
+    ("wanted", "approver"),
+    ("reason", "I keep the books.\nSince May."),
+    ("outcome", "rejected"),
+    ("decided_by", "Emmy Noether"),
+    ("decision_reason", "Not yet.\nAsk in May."),
+    ("link", "https://usher.example/links/abc"),
+    ("code", "482916"),
+    ("expires_at", "2026-06-03T12:00:00Z"),
+    ("due_at", "2026-06-04T12:00:00Z"),
+    ("changed_at", "2026-06-01T12:00:00Z"),
+];
+
 impl Variable {
+    /// A value to try a template with.
+    pub(crate) fn sample(&self) -> &'static str {
+        SAMPLES.iter().find(|(name, _)| *name == self.name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether a mail without it would be of no use to its reader.
+    pub(crate) fn must_be_shown(&self) -> bool {
+        self.is_needed && matches!(self.kind, Kind::Link | Kind::Code)
+    }
+
     fn parse(&self, text: &str) -> Result<Value, &'static str> {
         if text.chars().count() > LONGEST {
             return Err("expected at most 2,000 characters");
@@ -170,12 +248,10 @@ impl Variable {
                 .parse()
                 .map(Value::Moment)
                 .map_err(|_| "expected a moment such as 2026-01-31T12:00:00Z"),
-            Kind::Outcome => match text {
-                "approved" | "rejected" | "expired" | "withdrawn" => {
-                    Ok(Value::Line(text.to_owned()))
-                }
-                _ => Err("expected approved, rejected, expired or withdrawn"),
-            },
+            Kind::Outcome if OUTCOMES.contains(&text) => Ok(Value::Line(text.to_owned())),
+            Kind::Outcome => Err("expected approved, rejected, expired or withdrawn"),
+            Kind::Code if is_code(text) => Ok(Value::Line(text.to_owned())),
+            Kind::Code => Err("expected 4 to 12 letters and digits"),
         }
     }
 }
@@ -201,6 +277,10 @@ fn is_link(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty())
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+fn is_code(text: &str) -> bool {
+    (4..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
         template::{Locale, Template, TemplateKey},
         variable::Variables,
     },
-    engine::Rendered,
+    engine::{self, Rendered},
     error::Error,
 };
 
@@ -17,7 +17,7 @@ const WRITE: &str = "deliveries.write";
 /// Fills a template.
 ///
 /// Rule: each variable is a plain text, escaped for where it lands. What a template needs and does
-/// not get is refused, and so is what it does not know, and a subject with control characters.
+/// not get is refused, and so is what it does not know.
 /// Permission: the scope `deliveries.write`. Event: none.
 pub(crate) fn render_mail(
     notification: &Notification,
@@ -44,12 +44,13 @@ pub(crate) fn render_mail(
         return Err(Error::TemplateNotFound);
     };
 
+    let languages = locale.languages();
+    let built_in = languages
+        .last()
+        .and_then(|language| engine::built_in(template, language).map(|source| (source, language)));
+    let (source, language) = built_in.ok_or(Error::TemplateNotFound)?;
     let Rendered { subject, text, html } =
-        notification.engine.render(template, locale.language(), &variables)?;
-    if subject.chars().any(char::is_control) {
-        fields.reject("variables", "expected no control characters where the subject shows them");
-        return Err(Error::Invalid(fields));
-    }
+        notification.engine.render(source, language, &variables)?;
     Ok(RenderMailResponse { subject, text, html })
 }
 
@@ -60,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::variable::Kind,
+        domain::variable::{Kind, Variable},
         testing::{Stage, reason, violations},
     };
 
@@ -76,24 +77,6 @@ mod tests {
         strangers_and_unknown_templates_are_refused,
     );
 
-    const VALUES: [(&str, &str); 15] = [
-        ("recipient_name", "Ada Lovelace"),
-        ("organisation_name", "ABC Holdings"),
-        ("inviter_name", "Grace Hopper"),
-        ("application_name", "Payroll"),
-        ("personal_message", "Welcome aboard.\nUntil Monday!"),
-        ("roles", "user, teacher"),
-        ("requester_name", "Mary Somerville"),
-        ("wanted", "approver"),
-        ("reason", "I keep the books.\nSince May."),
-        ("outcome", "rejected"),
-        ("decided_by", "Emmy Noether"),
-        ("decision_reason", "Not yet.\nAsk in May."),
-        ("link", "https://usher.example/invitations/abc"),
-        ("expires_at", "2026-06-03T12:00:00Z"),
-        ("due_at", "2026-06-04T12:00:00Z"),
-    ];
-
     /// Each template in each language, with every variable.
     fn requests() -> Vec<(Template, RenderMailRequest)> {
         let both = |template| ["en", "de"].map(|locale| (template, request(template, locale)));
@@ -101,13 +84,15 @@ mod tests {
     }
 
     fn request(template: Template, locale: &str) -> RenderMailRequest {
-        let value = |name| VALUES.into_iter().find(|(known, _)| *known == name).unwrap().1;
-        let names = template.variables().iter().map(|variable| variable.name);
         RenderMailRequest {
             template: template.key().to_owned(),
             locale: locale.to_owned(),
             organisation_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
-            variables: names.map(|name| (name.to_owned(), value(name).to_owned())).collect(),
+            variables: template
+                .variables()
+                .iter()
+                .map(|it| (it.name.to_owned(), it.sample().to_owned()))
+                .collect(),
         }
     }
 
@@ -167,20 +152,26 @@ mod tests {
         for (template, request) in requests() {
             let locale = request.locale.clone();
             let RenderMailResponse { subject, text, html } = render(&stage, request).await;
-            assert!(subject.contains("ABC Holdings"), "{subject}");
+            assert!(!subject.is_empty());
             let page = read(&html);
             assert!(page.tags.contains(&format!("html lang={locale}")), "{html}");
-            assert_eq!(page.links, ["https://usher.example/invitations/abc"], "a button");
+            let links = template.variables().iter().filter(|it| it.kind == Kind::Link);
+            let links: Vec<_> = links.map(Variable::sample).collect();
+            assert_eq!(page.links, links, "a button");
+            for link in links {
+                assert!(text.lines().any(|line| line == link), "a line of its own: {text}");
+            }
             for variable in template.variables() {
-                let value = VALUES.into_iter().find(|(name, _)| *name == variable.name);
                 let shown = match (variable.name, locale.as_str()) {
                     ("expires_at", "en") => "3 June 2026, 12:00 UTC",
                     ("expires_at", _) => "03.06.2026, 12:00 Uhr (UTC)",
                     ("due_at", "en") => "4 June 2026, 12:00 UTC",
                     ("due_at", _) => "04.06.2026, 12:00 Uhr (UTC)",
+                    ("changed_at", "en") => "1 June 2026, 12:00 UTC",
+                    ("changed_at", _) => "01.06.2026, 12:00 Uhr (UTC)",
                     ("outcome", "en") => "rejected",
                     ("outcome", _) => "abgelehnt",
-                    _ => value.unwrap().1,
+                    _ => variable.sample(),
                 };
                 for line in shown.lines() {
                     assert!(text.contains(line), "{line:?} is not in {text}");
@@ -216,8 +207,8 @@ mod tests {
         });
         let mail = render(&stage, request).await;
         assert_eq!(mail.subject, "You are invited to ABC Holdings");
-        let begins =
-            "Hello,\n\nYou are invited to join ABC Holdings.\nYour role: user, teacher\n\nTo";
+        let begins = "You are invited to ABC Holdings\n\nHello,\n\nYou are invited to join ABC Holdings.\n\
+             Your role: user, teacher\n\nTo accept, open this link.";
         assert!(mail.text.starts_with(begins), "{}", mail.text);
     }
 
@@ -225,10 +216,11 @@ mod tests {
         let stage = Stage::set(bench).await;
         for (template, request) in requests() {
             let quotation = template.variables().iter().find(|it| it.kind == Kind::Quotation);
-            let name = quotation.unwrap().name;
-            let mail = render(&stage, with(&request, name, "One & all\r\n\r\n<b>")).await;
-            assert!(mail.text.contains("\n\n> One & all\n> \n> <b>\n\n"), "{}", mail.text);
-            let quoted = ">One &amp; all<br>\n<br>\n&lt;b&gt;</blockquote>";
+            let Some(Variable { name, .. }) = quotation else { continue };
+            let mail = render(&stage, with(&request, name, "One\r\n& all\r\n\r\n<b>")).await;
+            assert!(mail.text.contains("\n\n> One\n> & all\n>\n> <b>\n\n"), "{}", mail.text);
+            let quoted =
+                ">One<br>\n&amp; all</p>\n<p style=\"margin:0 0 8px;\">&lt;b&gt;</p>\n</block";
             assert!(mail.html.contains(quoted), "{}", mail.html);
             // Empty lines cost no fuel.
             let long = format!("a{}b", "\n".repeat(1_998));
@@ -256,12 +248,27 @@ mod tests {
 
     /// The tags are the same whatever the values are: none of them comes from a value.
     async fn t09_html_in_a_value_stays_text(bench: Bench) {
-        const ATTACKS: [&str; 5] = [
+        const ATTACKS: [&str; 20] = [
             r#"</title></p><script>alert(1)</script><a href="https://evil.example">x</a>"#,
             r#"" onclick='y' style="x"#,
             "{{ link }}{% raw %}{# x",
             "</strong></blockquote></td><!-- x",
             "&lt;img src=x onerror=alert(1)&gt;",
+            "[x](https://evil.example)",
+            "](https://evil.example) [y",
+            "![x](https://evil.example/x.png)",
+            "<https://evil.example>",
+            "<eve@evil.example>",
+            "**x** __y__ *z* _z_",
+            "**",
+            "`x` ```",
+            "# x",
+            "- x",
+            "1. x",
+            "2",
+            "> x",
+            "    x",
+            "&#60;b&#62; &copy; \\",
         ];
         let stage = Stage::set(bench).await;
         for (template, request) in requests() {
@@ -272,15 +279,16 @@ mod tests {
                         Kind::Line => attack.to_owned(),
                         Kind::Quotation => format!("{attack}\n{attack}"),
                         Kind::Link => format!("https://a.example/{}", attack.replace(' ', "")),
-                        Kind::Moment | Kind::Outcome => continue,
+                        Kind::Moment | Kind::Outcome | Kind::Code => continue,
                     };
                     let mail = render(&stage, with(&request, variable.name, &given)).await;
                     let page = read(&mail.html);
                     assert_eq!(page.tags, harmless.tags, "{}: {}", variable.name, mail.html);
-                    let link =
-                        if variable.kind == Kind::Link { &given } else { &harmless.links[0] };
-                    assert_eq!(page.links, [link.as_str()]);
-                    for line in given.lines() {
+                    match variable.kind {
+                        Kind::Link => assert_eq!(page.links, [given.as_str()]),
+                        _ => assert_eq!(page.links, harmless.links),
+                    }
+                    for line in given.lines().map(str::trim) {
                         assert!(page.text.contains(line), "the HTML shows it as it is: {line}");
                         assert!(mail.text.contains(line), "the text shows it as it is: {line}");
                     }
@@ -319,7 +327,7 @@ mod tests {
             [("de-AT", "Guten Tag"), ("de", "Guten Tag"), ("fr-CA", "Hello"), ("", "Hello")]
         {
             let mail = render(&stage, request(Template::InvitationNewUser, locale)).await;
-            assert!(mail.text.starts_with(greeting), "{locale}: {}", mail.text);
+            assert!(mail.text.contains(greeting), "{locale}: {}", mail.text);
         }
     }
 
