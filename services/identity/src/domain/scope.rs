@@ -8,6 +8,8 @@ pub(crate) const SCOPES: &[&str] = &[
     "access_requests.mail",
     "deliveries.write",
     "deliveries.read",
+    "deliveries.resend",
+    "operations.manage",
     "templates.read",
     "templates.update",
     "permissions.check",

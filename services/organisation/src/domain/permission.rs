@@ -36,6 +36,8 @@ pub(crate) enum Permission {
     AuditRead = 22,
     TemplatesRead = 23,
     TemplatesUpdate = 24,
+    DeliveriesResend = 25,
+    OperationsManage = 26,
 }
 
 use Permission::*;
@@ -64,9 +66,11 @@ pub(crate) const CATALOGUE: &[(Permission, &str, &str)] = &[
     (ApplicationsManage, "applications.manage", "Create, change and remove its applications."),
     (ApplicationsGrant, "applications.grant", "Give members access to applications, and take it away."),
     (DeliveriesRead, "deliveries.read", "See what was mailed."),
+    (DeliveriesResend, "deliveries.resend", "Send mails once more."),
     (TemplatesRead, "templates.read", "See what its mails say, and whom they come from."),
     (TemplatesUpdate, "templates.update", "Change what its mails say, and whom they come from."),
     (AuditRead, "audit.read", "Read its history."),
+    (OperationsManage, "operations.manage", "At the platform: run it, such as by its suppression list."),
     (OwnersManage, "owners.manage", "Make owners: what an owner holds and an admin does not."),
 ];
 

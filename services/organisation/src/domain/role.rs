@@ -80,6 +80,7 @@ impl BuiltIn {
                         ApplicationsManage,
                         ApplicationsGrant,
                         DeliveriesRead,
+                        DeliveriesResend,
                         TemplatesRead,
                         TemplatesUpdate,
                         AuditRead,
@@ -235,6 +236,6 @@ mod tests {
             .iter()
             .filter(|it| !BuiltIn::Admin.permissions().contains(*it))
             .collect();
-        assert_eq!(lacks, [OrganisationsMove, OwnersManage]);
+        assert_eq!(lacks, [OrganisationsMove, OperationsManage, OwnersManage]);
     }
 }
