@@ -12,7 +12,7 @@ mod update;
 
 use std::borrow::Cow;
 
-use api::organisation::v1::InvitationState;
+use api::organisation::v1::{InvitationDeliveryState, InvitationState};
 use serde::Serialize;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -51,6 +51,15 @@ const STATES: [(&str, InvitationState); 5] = [
     ("declined", InvitationState::Declined),
     ("revoked", InvitationState::Revoked),
     ("expired", InvitationState::Expired),
+];
+
+/// How its mail fares, by the words in the API.
+const DELIVERY_STATES: [(&str, InvitationDeliveryState); 5] = [
+    ("queued", InvitationDeliveryState::Queued),
+    ("sent", InvitationDeliveryState::Sent),
+    ("failed", InvitationDeliveryState::Failed),
+    ("bounced", InvitationDeliveryState::Bounced),
+    ("suppressed", InvitationDeliveryState::Suppressed),
 ];
 
 fn states() -> utoipa::openapi::Object {

@@ -1,4 +1,5 @@
 //! What the service hears from others: one event a file.
 
+pub(crate) mod delivery_changed;
 pub(crate) mod invitation_settled;
 pub(crate) mod platform_owner_created;

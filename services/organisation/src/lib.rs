@@ -147,6 +147,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     let mut module = Module::new(NAME);
     module.consumers = vec![
         consumers::platform_owner_created::consumer(organisations.clone()),
+        consumers::delivery_changed::consumer(organisations.clone()),
         consumers::invitation_settled::consumer(
             organisations.clone(),
             Webhooks::new(&infra.settings)?,

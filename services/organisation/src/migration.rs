@@ -16,6 +16,7 @@ mod m0011_application_references;
 mod m0012_organisations_by_name;
 mod m0013_members_found;
 mod m0014_invitations_by_filter;
+mod m0015_delivery_state;
 mod m0016_memberships_by_key;
 
 pub(crate) struct Migrator;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_invitations_by_filter::InvitationsByFilter),
             Box::new(m0016_memberships_by_key::MembershipsByKey),
             Box::new(db::migration::Order),
+            Box::new(m0015_delivery_state::DeliveryState),
         ]
     }
 }

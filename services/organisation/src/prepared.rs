@@ -23,7 +23,7 @@ use crate::{
         role::Roles,
     },
     entity::{
-        invitation::{self, State},
+        invitation::{self, DeliveryState, State},
         membership, organisation,
         organisation::PLATFORM,
         person,
@@ -235,6 +235,10 @@ impl Prepared {
             created_at: now,
             updated_at: now,
             deleted_at: None,
+            delivery_state: Some(DeliveryState::Queued),
+            delivery_reason: String::new(),
+            delivery_changed_at: None,
+            delivery_version: 0,
         }
     }
 }

@@ -1,8 +1,16 @@
+use api::organisation::v1::InvitationDeliveryState;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, Type},
+};
 
-use super::Invitation;
-use crate::timestamp::{Stamp, stamp_of};
+use super::{DELIVERY_STATES, Invitation};
+use crate::{
+    input::word_of,
+    openapi::words,
+    timestamp::{Stamp, stamp_of},
+};
 
 /// All that Usher tells of an invitation.
 #[derive(Serialize, ToSchema)]
@@ -37,12 +45,18 @@ pub(super) struct FullInvitation {
     access_request_id: Option<String>,
     /// Counts the links issued, from 1.
     issue: i32,
+    /// How the newest mail of this issue fares; null of an invitation from before that was kept.
+    #[schema(schema_with = delivery_states)]
+    delivery_state: Option<&'static str>,
+    /// Why, in one word.
+    delivery_reason: Option<String>,
     etag: String,
 }
 
 impl From<api::organisation::v1::Invitation> for FullInvitation {
     fn from(invitation: api::organisation::v1::Invitation) -> Self {
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        let delivery_state = invitation.delivery_state();
         Self {
             invitation: Invitation::from(&invitation),
             roles: invitation.roles,
@@ -62,7 +76,21 @@ impl From<api::organisation::v1::Invitation> for FullInvitation {
             callback_url: given(invitation.callback_url),
             access_request_id: given(invitation.access_request_id),
             issue: invitation.issue,
+            delivery_state: word_of_delivery(delivery_state),
+            delivery_reason: given(invitation.delivery_reason),
             etag: invitation.etag,
         }
     }
+}
+
+fn word_of_delivery(state: InvitationDeliveryState) -> Option<&'static str> {
+    let is_known = state != InvitationDeliveryState::Unspecified;
+    is_known.then(|| word_of(state, &DELIVERY_STATES))
+}
+
+fn delivery_states() -> Object {
+    let mut states = words(&DELIVERY_STATES);
+    states.schema_type = [Type::String, Type::Null].into_iter().collect();
+    states.enum_values.get_or_insert_default().push(serde_json::Value::Null);
+    states
 }

@@ -3,7 +3,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{STATES, View, Viewed};
+use super::{DELIVERY_STATES, STATES, View, Viewed};
 use crate::{
     bearer::Bearer,
     clients::Gateway,
@@ -40,6 +40,7 @@ pub(super) async fn list(
         application_id: query.text("application_id"),
         source_id: query.text("source_id"),
         order_by: query.text("order_by"),
+        delivery_state: query.one_of("delivery_state", &DELIVERY_STATES).into(),
     };
     accept([query.fields])?;
     let mut invitations = gateway.invitations(bearer.into());
@@ -56,6 +57,7 @@ pub(super) fn about() -> Operation {
         .query([
             Field::id("organisation_id", "Where.").required(),
             Field::one_of("status", &STATES, "Only those with this status."),
+            Field::one_of("delivery_state", &DELIVERY_STATES, "Only those whose mail fares so."),
             Field::flag("recursive", "Those of the organisations below too."),
             Field::id("inviter_id", "Only those by them."),
             Field::text("email", "Only those to this address, in any spelling."),

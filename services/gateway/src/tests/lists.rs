@@ -55,7 +55,8 @@ async fn a_list_passes_on_every_filter() {
     assert_eq!(double.asked::<ListMembershipsRequest>(), expected);
 
     let path = "/api/organisation-invitations?organisation_id=o1&status=expired&recursive=true&\
-                inviter_id=u2&email=a@b.example&application_id=a1&source_id=s1";
+                inviter_id=u2&email=a@b.example&application_id=a1&source_id=s1&\
+                delivery_state=bounced";
     assert_eq!(get(&format!("{path}&{page}")).await["invitations"][0]["id"], "i1");
     let expected = ListInvitationsRequest {
         organisation_id: "o1".to_owned(),
@@ -68,6 +69,7 @@ async fn a_list_passes_on_every_filter() {
         application_id: "a1".to_owned(),
         source_id: "s1".to_owned(),
         order_by: order_by.clone(),
+        delivery_state: InvitationDeliveryState::Bounced.into(),
     };
     assert_eq!(double.asked::<ListInvitationsRequest>(), expected);
 

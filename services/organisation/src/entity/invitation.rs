@@ -1,4 +1,5 @@
 mod around;
+mod delivery;
 mod found;
 mod making;
 
@@ -28,7 +29,8 @@ use crate::{
 };
 
 pub(crate) use around::Around;
-pub(crate) use found::{in_state, is_in_state, of_source};
+pub(crate) use delivery::{DeliveryState, News, hear};
+pub(crate) use found::{in_delivery_state, in_state, is_in_state, of_source};
 pub(crate) use making::{insert, is_known_elsewhere, pending, pending_at, take_back};
 
 /// An offer of roles in an organisation to an address.
@@ -71,6 +73,12 @@ pub(crate) struct Model {
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
     pub deleted_at: Option<DateTimeUtc>,
+    /// How the newest mail of this issue fares; none from before this was kept.
+    pub delivery_state: Option<DeliveryState>,
+    pub delivery_reason: String,
+    /// When that came to be so, and which change of its delivery it was; none before the first.
+    pub delivery_changed_at: Option<DateTimeUtc>,
+    pub delivery_version: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
@@ -158,6 +166,8 @@ impl Model {
             access_request_id: id(self.access_request_id),
             etag: etag(self.version),
             issue: self.issue,
+            delivery_state: DeliveryState::shown(self.delivery_state).into(),
+            delivery_reason: self.delivery_reason,
         }
     }
 }

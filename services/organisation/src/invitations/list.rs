@@ -1,4 +1,6 @@
-use api::organisation::v1::{InvitationState, ListInvitationsRequest, ListInvitationsResponse};
+use api::organisation::v1::{
+    InvitationDeliveryState, InvitationState, ListInvitationsRequest, ListInvitationsResponse,
+};
 use db::PageRequest;
 use kernel::{EmailAddress, Fields, Malformed, Uuid, parse_id};
 use sea_orm::{JoinType, QuerySelect as _, QueryTrait as _, entity::prelude::*};
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// The invitations of one organisation, or of those below it too: oldest first, or the other way
-/// round; of one state, inviter, address, application or source, or all.
+/// round; of one state, delivery state, inviter, address, application or source, or all.
 ///
 /// Needs `invitations.read` there.
 pub(crate) async fn list(
@@ -35,11 +37,15 @@ pub(crate) async fn list(
         application_id,
         source_id,
         order_by,
+        delivery_state,
     } = request;
     let mut fields = Fields::default();
     let id = fields.read("organisation_id", parse_id(&organisation_id));
     let state = InvitationState::try_from(state).map_err(|_| Malformed("a state of an invitation"));
     let state = fields.read("state", state);
+    let delivery = InvitationDeliveryState::try_from(delivery_state);
+    let delivery = delivery.map_err(|_| Malformed("a delivery state of an invitation"));
+    let delivery = fields.read("delivery_state", delivery);
     let inviter = fields.read_optional("inviter_id", &inviter_id, parse_id);
     let email = fields.read_optional("email", &email, EmailAddress::parse);
     let application = fields.read_optional("application_id", &application_id, parse_id);
@@ -50,7 +56,7 @@ pub(crate) async fn list(
     else {
         return Err(Error::Invalid(fields));
     };
-    let Some(page) = page else { return Err(Error::Invalid(fields)) };
+    let Some((page, delivery)) = page.zip(delivery) else { return Err(Error::Invalid(fields)) };
     let database = service.database.read();
     let rights = service.rights(call, database, id).await?;
     rights.require(Permission::InvitationsRead)?;
@@ -67,6 +73,7 @@ pub(crate) async fn list(
         wanted.filter(Column::OrganisationId.eq(id))
     };
     wanted = wanted
+        .filter(invitation::in_delivery_state(delivery))
         .apply_if(inviter, |rows, inviter| rows.filter(Column::InviterId.eq(inviter)))
         .apply_if(email, |rows, email| rows.filter(Column::Email.eq(email.as_str())))
         .apply_if(application, |rows, it| rows.filter(Column::ApplicationId.eq(it)))

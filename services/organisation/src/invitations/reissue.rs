@@ -1,7 +1,7 @@
 use api::organisation::v1::{
     InvitationReissued, ReissueInvitationRequest, ReissueInvitationResponse,
 };
-use kernel::{Fields, parse_id};
+use kernel::{Fields, Time, parse_id};
 use sea_orm::{ExprTrait as _, entity::prelude::*, sea_query::Expr};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     change::Record,
     domain::permission::Permission,
     entity::{
-        invitation::{self, Column, State},
+        invitation::{self, Column, DeliveryState, State},
         person, role,
     },
     error::Error,
@@ -54,6 +54,11 @@ pub(crate) async fn reissue(
         .col_expr(Column::ExpiresAt, Expr::value(expires_at))
         .col_expr(Column::RemindAt, Expr::value(service.remind_at(now, expires_at)))
         .col_expr(Column::UpdatedAt, Expr::value(now))
+        // What is still heard of the mails before is about a link that is dead.
+        .col_expr(Column::DeliveryState, Expr::value(DeliveryState::Queued))
+        .col_expr(Column::DeliveryReason, Expr::value(""))
+        .col_expr(Column::DeliveryChangedAt, Expr::value(None::<Time>))
+        .col_expr(Column::DeliveryVersion, Expr::value(0))
         .col_expr(Column::Version, Expr::col(Column::Version).add(1))
         .filter(Column::Id.eq(id))
         .filter(Column::State.is_in([State::Pending, State::Expired]))

@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-use super::{Column, State};
+use super::{Column, DeliveryState, State};
 
 /// The rows that are in a state at a moment, as conditions of which a row meets one at most: one whose
 /// time is over need not say so yet. Those that say so come last: a row that is marked between two
@@ -45,6 +45,26 @@ pub(crate) fn is_in_state(state: proto::InvitationState, now: Time) -> Condition
 pub(crate) fn of_source(source: String) -> Condition {
     let has_one = Expr::col(Column::SourceId.as_column_ref()).ne(constant(""));
     Condition::all().add(Column::SourceId.eq(source)).add(has_one)
+}
+
+/// The invitations whose newest mail fares so; all if that is left open (`invitations_undelivered` has
+/// those for which nobody was reached).
+pub(crate) fn in_delivery_state(state: proto::InvitationDeliveryState) -> Condition {
+    use proto::InvitationDeliveryState as Asked;
+    let is = |state: DeliveryState| Condition::all().add(Column::DeliveryState.eq(state));
+    let unreached = |state: DeliveryState| {
+        let state_now = || Expr::col(Column::DeliveryState.as_column_ref());
+        let on_its_way = state_now().ne(constant("queued"));
+        is(state).add(on_its_way).add(state_now().ne(constant("sent")))
+    };
+    match state {
+        Asked::Unspecified => Condition::all(),
+        Asked::Queued => is(DeliveryState::Queued),
+        Asked::Sent => is(DeliveryState::Sent),
+        Asked::Failed => unreached(DeliveryState::Failed),
+        Asked::Bounced => unreached(DeliveryState::Bounced),
+        Asked::Suppressed => unreached(DeliveryState::Suppressed),
+    }
 }
 
 fn constant(text: &str) -> SimpleExpr {

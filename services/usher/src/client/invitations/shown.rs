@@ -1,4 +1,4 @@
-use api::organisation::v1::{Invitation, InvitationState};
+use api::organisation::v1::{Invitation, InvitationDeliveryState, InvitationState};
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
@@ -21,14 +21,14 @@ pub(super) fn many(
     if output == Output::Json {
         return Ok(json(out, &invitations.iter().map(value).collect::<Vec<_>>())?);
     }
-    let mut table = Table::new(["ID", "EMAIL", "NAME", "ROLES", "STATE", "EXPIRES"]);
+    let mut table = Table::new(["ID", "EMAIL", "NAME", "ROLES", "STATE", "MAIL", "EXPIRES"]);
     for it in &invitations {
         let name = match it.display_name.as_str() {
             "" => format!("{} {}", it.first_name, it.last_name).trim().to_owned(),
             name => name.to_owned(),
         };
         let (roles, expires) = (it.roles.join(" "), moment(it.expires_at.as_ref()));
-        table.row([&it.id, &it.email, &name, &roles, state(it), &expires]);
+        table.row([&it.id, &it.email, &name, &roles, state(it), delivery_state(it), &expires]);
     }
     Ok(table.print(out)?)
 }
@@ -50,6 +50,8 @@ fn value(it: &Invitation) -> Value {
         "inviter_id": it.inviter_id,
         "invitee_id": it.invitee_id,
         "issue": it.issue,
+        "delivery_state": delivery_state(it),
+        "delivery_reason": it.delivery_reason,
         "created_at": moment(it.created_at.as_ref()),
         "expires_at": moment(it.expires_at.as_ref()),
     })
@@ -63,6 +65,18 @@ fn state(invitation: &Invitation) -> &'static str {
         InvitationState::Declined => "declined",
         InvitationState::Revoked => "revoked",
         InvitationState::Expired => "expired",
+    }
+}
+
+/// Empty of an invitation from before that was kept.
+fn delivery_state(invitation: &Invitation) -> &'static str {
+    match invitation.delivery_state() {
+        InvitationDeliveryState::Unspecified => "",
+        InvitationDeliveryState::Queued => "queued",
+        InvitationDeliveryState::Sent => "sent",
+        InvitationDeliveryState::Failed => "failed",
+        InvitationDeliveryState::Bounced => "bounced",
+        InvitationDeliveryState::Suppressed => "suppressed",
     }
 }
 
