@@ -1,4 +1,5 @@
 use std::{
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -51,10 +52,31 @@ pub enum Mail {
 pub enum MailError {
     /// The server is away, or asks to try again (4xx).
     #[error("delayed: {0}")]
-    Delayed(String),
+    Delayed(MailReply),
     /// The server refuses this mail for good (5xx).
     #[error("refused: {0}")]
-    Refused(String),
+    Refused(MailReply),
+}
+
+/// What a mail server answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailReply {
+    /// RFC 5321, section 4.2; `None` if it did not answer.
+    pub code: Option<u16>,
+    /// Its words, or why there are none.
+    pub words: String,
+}
+
+impl fmt::Display for MailReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl From<io::Error> for MailReply {
+    fn from(error: io::Error) -> Self {
+        Self { code: None, words: error.to_string() }
+    }
 }
 
 impl Mail {
@@ -77,7 +99,7 @@ impl Mail {
         match self {
             Self::Smtp(transport) => transport.send(mail).await.map(|_| ()).map_err(classify),
             Self::Mailbox(mailbox) => {
-                mailbox.keep(&mail).map_err(|error| MailError::Delayed(error.to_string()))
+                mailbox.keep(&mail).map_err(|error| MailError::Delayed(error.into()))
             }
         }
     }
@@ -86,11 +108,9 @@ impl Mail {
 fn classify(error: smtp::Error) -> MailError {
     // A client error is of our own making, such as an address that the server cannot take: it will
     // not get better by waiting.
-    if error.is_permanent() || error.is_client() {
-        MailError::Refused(error.to_string())
-    } else {
-        MailError::Delayed(error.to_string())
-    }
+    let is_for_good = error.is_permanent() || error.is_client();
+    let reply = MailReply { code: error.status().map(u16::from), words: error.to_string() };
+    if is_for_good { MailError::Refused(reply) } else { MailError::Delayed(reply) }
 }
 
 /// Mails as files in a folder, the newest thousand.

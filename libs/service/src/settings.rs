@@ -119,6 +119,7 @@ pub struct Settings {
     pub cache_url: CacheUrl,
     pub smtp_url: MailUrl,
     pub mail_from: EmailAddress,
+    pub bounce_folder: Option<PathBuf>,
     pub public_url: String,
     pub listen: SocketAddr,
     pub management_listen: SocketAddr,
@@ -168,6 +169,7 @@ impl Settings {
             cache_url: reader.needed("cache_url", CacheUrl::parse, CacheUrl::Memory),
             smtp_url: reader.needed("smtp_url", MailUrl::parse, MailUrl::Mailbox(PathBuf::new())),
             mail_from: reader.email("mail_from"),
+            bounce_folder: reader.read("bounce_folder", parse_folder, None),
             public_url: reader.read("public_url", parse_origin, "http://127.0.0.1:8080".into()),
             listen: reader.read("listen", SocketAddr::from_str, local(port)),
             management_listen: reader.read(

@@ -3,12 +3,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use api::notification::v1::{
-    AttemptOutcome, ClaimDeliveryRequest, Delivery, RecordAttemptRequest, RenderMailRequest,
-    RenderMailResponse, delivery_service_client::DeliveryServiceClient,
-    template_service_client::TemplateServiceClient,
+    AttemptOutcome, ClaimDeliveryRequest, Delivery, DeliveryState, RecordAttemptRequest,
+    RenderMailRequest, RenderMailResponse, WithdrawDeliveryRequest, WithdrawalReason,
+    delivery_service_client::DeliveryServiceClient, template_service_client::TemplateServiceClient,
 };
-use kernel::{EmailAddress, Uuid};
-use service::{Auth, MailError, Refusal};
+use kernel::EmailAddress;
+use service::{Auth, MailError, MailReply, Message, Refusal};
 use tonic::Code;
 
 use crate::{
@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// A mail that an event asks for.
-pub(crate) struct Due {
-    pub event_id: Uuid,
+pub(crate) struct Due<'a> {
+    /// The event; it holds no secrets.
+    pub cause: &'a Message,
     pub organisation_id: String,
     pub about: About,
     pub recipient: EmailAddress,
@@ -34,7 +35,8 @@ pub(crate) struct Due {
 
 /// What a mail is about, by its id.
 pub(crate) enum About {
-    Invitation(String),
+    /// Of an invitation one of its issues.
+    Invitation(String, i32),
     AccessRequest(String),
 }
 
@@ -60,38 +62,54 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(4),
 ];
 
-/// What became of it. The words may hold an address: they go into the delivery and nowhere else.
-enum Outcome {
-    Sent,
-    Delayed { kind: &'static str, words: String },
-    Failed { kind: &'static str, words: String },
+/// Why a mail did not go out. The words may hold an address: they go into the delivery and nowhere
+/// else.
+struct Failure {
+    is_for_good: bool,
+    /// One of the words of `DeliveryAttempt.reason`.
+    reason: &'static str,
+    /// The same for people who read logs.
+    kind: &'static str,
+    reply: MailReply,
+}
+
+impl Failure {
+    /// Of our own making, or for want of an answer.
+    fn own(is_for_good: bool, reason: &'static str, kind: &'static str, words: String) -> Self {
+        Self { is_for_good, reason, kind, reply: MailReply { code: None, words } }
+    }
 }
 
 /// Sends a mail unless it is sent already, or given up. Held by another worker, it is asked for
 /// again later: that worker may have crashed.
-pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due) -> Result<(), Refusal> {
-    let Due { event_id, organisation_id, about, recipient, name, template, locale, variables } =
-        due;
-    let (invitation_id, access_request_id) = match about {
-        About::Invitation(id) => (id, String::new()),
-        About::AccessRequest(id) => (String::new(), id),
+pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result<(), Refusal> {
+    let Due { cause, organisation_id, about, recipient, name, template, locale, variables } = due;
+    let (invitation_id, issue, access_request_id) = match about {
+        About::Invitation(id, issue) => (id, issue, String::new()),
+        About::AccessRequest(id) => (String::new(), 0, id),
     };
     let request = ClaimDeliveryRequest {
-        event_id: event_id.to_string(),
+        event_id: cause.id.to_string(),
         organisation_id,
         invitation_id,
         recipient: recipient.to_string(),
         template: template.to_owned(),
         locale,
         access_request_id,
+        issue,
+        event_time: Some(api::timestamp(cause.time)),
+        cause_routing_key: cause.routing_key.clone(),
+        cause_payload: cause.payload.clone(),
+        replayed: cause.queue.is_some(),
     };
     let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
     let claim = client.claim_delivery(request).await;
     let claim = claim.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner();
     let delivery = claim.delivery.ok_or_else(|| incomplete("ClaimDelivery"))?;
     if claim.claim_id.is_empty() {
-        tracing::info!(delivery_id = delivery.id, "nothing is left to send");
-        return Ok(());
+        let (delivery_id, state) = (&delivery.id, delivery.state().as_str_name());
+        tracing::info!(delivery_id, state, "nothing is left to send");
+        return given_up(&delivery).map_or(Ok(()), Err);
     }
     let given = variables.into_iter().filter(|(_, text)| !text.is_empty());
     let variables = given.map(|(name, text)| (name.to_owned(), text)).collect();
@@ -103,42 +121,81 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due) -> Result<(),
     .await
 }
 
+/// Nothing is to be sent for an event any more, and nobody is to wait for it.
+pub(crate) async fn withdraw(
+    mailer: &Mailer,
+    auth: Auth,
+    cause: &Message,
+    reason: WithdrawalReason,
+) -> Result<(), Refusal> {
+    tracing::info!(reason = reason.as_str_name(), "no mail");
+    let request = WithdrawDeliveryRequest { event_id: cause.id.to_string(), reason: reason.into() };
+    let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
+    let answer = client.withdraw_delivery(request).await;
+    answer.map(|_| ()).map_err(|status| refusal("WithdrawDelivery", &status))
+}
+
+/// What was given up for want of luck is set aside, where an operator sees its event and can replay it.
+fn given_up(delivery: &Delivery) -> Option<Refusal> {
+    let by_us = delivery.state() == DeliveryState::Failed
+        && ["exhausted", "crash_loop"].contains(&delivery.reason.as_str());
+    by_us.then(|| Refusal::Reject(format!("the delivery was given up: {}", delivery.reason)))
+}
+
 /// Tries once and records the outcome. A mail that is refused for good is done with: it is visible
 /// as a failed delivery.
 async fn attempt(mailer: &Mailer, auth: Auth, attempt: Attempt) -> Result<(), Refusal> {
-    let outcome = match send(mailer, auth.clone(), &attempt).await {
-        Ok(()) => Outcome::Sent,
-        Err(outcome) => outcome,
-    };
+    let failure = send(mailer, auth.clone(), &attempt).await.err();
     let Attempt { delivery, claim_id, .. } = attempt;
-    let (kind, words) = match &outcome {
-        Outcome::Sent => (AttemptOutcome::Sent, ""),
-        Outcome::Delayed { words, .. } => (AttemptOutcome::Delayed, words.as_str()),
-        Outcome::Failed { words, .. } => (AttemptOutcome::Failed, words.as_str()),
+    let outcome = match &failure {
+        None => AttemptOutcome::Sent,
+        Some(failure) if failure.is_for_good => AttemptOutcome::Failed,
+        Some(_) => AttemptOutcome::Delayed,
     };
+    let reply = failure.as_ref().map(|failure| failure.reply.clone()).unwrap_or_default();
     let request = RecordAttemptRequest {
         delivery_id: delivery.id.clone(),
         claim_id,
-        outcome: kind.into(),
-        error: words.to_owned(),
+        outcome: outcome.into(),
+        reason: failure.as_ref().map_or("", |failure| failure.reason).to_owned(),
+        reply_code: reply.code.map_or(0, i32::from),
+        enhanced_status: enhanced_status(&reply.words),
+        error: reply.words,
     };
-    record(mailer, auth, request).await?;
+    let recorded = record(mailer, auth, request).await?;
 
-    let delivery_id = delivery.id;
-    match outcome {
-        Outcome::Sent => {
-            tracing::info!(delivery_id, attempts = delivery.attempts, "the mail was sent");
-            Ok(())
-        }
-        Outcome::Failed { kind, .. } => {
-            tracing::warn!(delivery_id, kind, "the mail was refused for good");
-            Ok(())
-        }
-        Outcome::Delayed { kind, .. } => Err(Refusal::Retry(kind.to_owned())),
+    let (delivery_id, attempts) = (delivery.id, delivery.attempts);
+    let Some(Failure { is_for_good, kind, .. }) = failure else {
+        tracing::info!(delivery_id, attempts, "the mail was sent");
+        return Ok(());
+    };
+    if is_for_good {
+        tracing::warn!(delivery_id, kind, "the mail was refused for good");
+        return Ok(());
+    }
+    match recorded {
+        // It came back although nobody took it: a mail server that breaks off after its answer.
+        Some(delivery) if delivery.state() == DeliveryState::Bounced => Ok(()),
+        Some(delivery) => Err(given_up(&delivery).unwrap_or(Refusal::Retry(kind.to_owned()))),
+        None => Err(Refusal::Retry(kind.to_owned())),
     }
 }
 
-async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Outcome> {
+/// The first word of a server's that is a status (RFC 3463); empty if none is.
+fn enhanced_status(words: &str) -> String {
+    let is_status = |word: &&str| {
+        let mut parts = word.split('.');
+        let class = parts.next().is_some_and(|part| ["2", "4", "5"].contains(&part));
+        let rest: Vec<_> = parts.collect();
+        let number = |part: &&str| {
+            (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        class && rest.len() == 2 && rest.iter().all(number)
+    };
+    words.split_whitespace().find(is_status).unwrap_or_default().to_owned()
+}
+
+async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Failure> {
     let Attempt { delivery, claim_id: _, recipient, name, variables } = attempt;
     let request = RenderMailRequest {
         template: delivery.template.clone(),
@@ -152,11 +209,7 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Outc
         Err(status) => {
             let words = format!("RenderMail: {:?}", status.code());
             let kind = "the template cannot be filled";
-            return Err(if is_passing(&status) {
-                Outcome::Delayed { kind, words }
-            } else {
-                Outcome::Failed { kind, words }
-            });
+            return Err(Failure::own(!is_passing(&status), "template", kind, words));
         }
     };
     let envelope = Envelope {
@@ -166,38 +219,75 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Outc
         message_id: &delivery.message_id,
         date: mailer.clock.now(),
     };
-    let message = compose(envelope, &subject, &text, &html).map_err(|error| Outcome::Failed {
-        kind: "the mail cannot be composed",
-        words: error.to_string(),
+    let message = compose(envelope, &subject, &text, &html).map_err(|error| {
+        Failure::own(true, "composing", "the mail cannot be composed", error.to_string())
     })?;
     match tokio::time::timeout(SENDING, mailer.mail.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(MailError::Refused(words))) => {
-            Err(Outcome::Failed { kind: "the mail server refuses the mail", words })
-        }
-        Ok(Err(MailError::Delayed(words))) => {
-            Err(Outcome::Delayed { kind: "the mail server is away or asks to try again", words })
-        }
+        Ok(sent) => sent.map_err(answered),
         Err(_) => {
             let kind = "the mail server does not answer within 30 s";
-            Err(Outcome::Delayed { kind, words: kind.to_owned() })
+            Err(Failure::own(false, "timeout", kind, kind.to_owned()))
         }
     }
 }
 
-async fn record(mailer: &Mailer, auth: Auth, request: RecordAttemptRequest) -> Result<(), Refusal> {
+fn answered(error: MailError) -> Failure {
+    match error {
+        MailError::Refused(reply) => Failure {
+            is_for_good: true,
+            reason: "refused",
+            kind: "the mail server refuses the mail",
+            reply,
+        },
+        MailError::Delayed(reply) => Failure {
+            is_for_good: false,
+            reason: if reply.code.is_some() { "delayed" } else { "unreachable" },
+            kind: "the mail server is away or asks to try again",
+            reply,
+        },
+    }
+}
+
+/// Records what became of an attempt; answers the delivery as it stands now, unless somebody else goes
+/// on with it.
+async fn record(
+    mailer: &Mailer,
+    auth: Auth,
+    request: RecordAttemptRequest,
+) -> Result<Option<Delivery>, Refusal> {
     let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
     let mut pauses = PAUSES.into_iter();
     loop {
-        let Err(status) = client.record_attempt(request.clone()).await else { return Ok(()) };
+        let status = match client.record_attempt(request.clone()).await {
+            Ok(answer) => return Ok(answer.into_inner().delivery),
+            Err(status) => status,
+        };
         if status.code() == Code::Aborted {
             // Somebody took the delivery over when the claim had lapsed, and goes on with it.
             tracing::warn!(delivery_id = request.delivery_id, "the claim was lost");
-            return Ok(());
+            return Ok(None);
         }
         match pauses.next() {
             Some(pause) if is_passing(&status) => tokio::time::sleep(pause).await,
             _ => return Err(refusal("RecordAttempt", &status)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_found_among_a_servers_words() {
+        for (words, status) in [
+            ("permanent error (550): 5.1.1 no such user", "5.1.1"),
+            ("transient error (451): 4.7.1 try 5.5.5 later", "4.7.1"),
+            ("550 no such user at 10.0.0.1", ""),
+            ("version 5.1 of 3.1.1 and 5.1.1.1 and 5.1.x", ""),
+            ("", ""),
+        ] {
+            assert_eq!(enhanced_status(words), status, "{words}");
         }
     }
 }

@@ -42,7 +42,8 @@ pub fn build(infra: &Infra) -> anyhow::Result<Module> {
     Ok(Module {
         consumers: vec![
             consumers::invitation_issued::consumer(mailer.clone()),
-            consumers::access_request_mail::consumer(mailer),
+            consumers::access_request_mail::consumer(mailer.clone()),
+            consumers::delivery_resent::consumer(mailer),
         ],
         ..Module::new(NAME)
     })

@@ -10,7 +10,10 @@ use std::{
 
 use api::{
     identity::v1::{User, UserStatus},
-    notification::v1::{AttemptOutcome, Delivery, RenderMailRequest, RenderMailResponse},
+    notification::v1::{
+        AttemptOutcome, ClaimDeliveryRequest, Delivery, DeliveryChanged, GetDeliveryCauseResponse,
+        RenderMailRequest, RenderMailResponse, WithdrawalReason,
+    },
     organisation::v1::{
         AccessRequest, AccessRequestMail, AccessRequestMailDue, AccessRequestState,
         GetAccessRequestMailResponse, GetInvitationMailResponse, Invitation, InvitationCreated,
@@ -40,6 +43,16 @@ pub(crate) struct World {
     pub asked: Vec<AccessRequestMail>,
     /// What each mail was to be filled with.
     pub filled: Vec<RenderMailRequest>,
+    /// Why each attempt did not succeed, the mail server's reply code and its status.
+    pub replies: Vec<(String, i32, String)>,
+    /// Each claim that was asked for.
+    pub claims: Vec<ClaimDeliveryRequest>,
+    /// By which call the notification service gives deliveries up, and for which reason.
+    pub gives_up: Option<(&'static str, &'static str)>,
+    /// Why nothing was to be sent for an event any more.
+    pub withdrawn: Vec<(String, WithdrawalReason)>,
+    /// What once asked for a delivery.
+    pub cause: GetDeliveryCauseResponse,
     /// By event and recipient; whether the delivery is in a final state.
     pub deliveries: HashMap<(String, String), (Delivery, bool)>,
 }
@@ -98,6 +111,11 @@ impl Default for World {
             },
             failures: HashMap::new(),
             recorded: Vec::new(),
+            replies: Vec::new(),
+            claims: Vec::new(),
+            gives_up: None,
+            withdrawn: Vec::new(),
+            cause: GetDeliveryCauseResponse::default(),
             asked: Vec::new(),
             filled: Vec::new(),
             deliveries: HashMap::new(),
@@ -179,6 +197,20 @@ impl Stage {
             mail: mail.into(),
         };
         self.message("organisation.access_request.mail.v1", &payload)
+    }
+
+    /// An event that asks for a delivery to be sent once more, which this event once asked for.
+    pub(crate) fn resend(&self, cause: &Message) -> Message {
+        self.world().cause = GetDeliveryCauseResponse {
+            event_id: cause.id.to_string(),
+            event_time: Some(api::timestamp(cause.time)),
+            routing_key: cause.routing_key.clone(),
+            payload: cause.payload.clone(),
+            recipient: "ada@example.com".to_owned(),
+        };
+        let delivery_id = Uuid::from_u128(5).to_string();
+        let payload = DeliveryChanged { delivery_id, ..Default::default() };
+        self.message("notification.delivery.queued.v1", &payload)
     }
 
     fn message(&self, routing_key: &str, payload: &impl prost::Message) -> Message {

@@ -1,19 +1,18 @@
 //! Use cases about deliveries, one a file, and what they share: how a delivery looks to the world,
-//! and who may read one.
+//! and how the world hears of a change.
 
 pub(crate) mod claim;
 pub(crate) mod get;
+pub(crate) mod get_cause;
 pub(crate) mod list;
 pub(crate) mod record;
+pub(crate) mod report_bounce;
+pub(crate) mod resend;
+pub(crate) mod withdraw;
 
-use api::{
-    notification::v1::{Delivery, DeliveryState},
-    organisation::v1::{
-        CheckPermissionRequest, permission_service_client::PermissionServiceClient,
-    },
-};
-use kernel::{Time, Uuid};
-use prost_types::Timestamp;
+use api::notification::v1::{Delivery, DeliveryChanged, DeliveryState};
+use db::{DbErr, Transaction};
+use kernel::Uuid;
 use service::Caller;
 
 use crate::{
@@ -21,43 +20,66 @@ use crate::{
     domain::delivery::Subject,
     entity::delivery::{Model, State},
     error::Error,
+    rights::may,
 };
 
 /// The scope that working on deliveries needs.
 const WRITE: &str = "deliveries.write";
 /// The scope, and the permission at the organisation, that reading them needs.
 const READ: &str = "deliveries.read";
+/// The scope, and the permission at the organisation, that sending them once more needs.
+const RESEND: &str = "deliveries.resend";
 
-/// Whether the caller may read the deliveries of an organisation: a service account by its scope,
-/// anybody else if the organisation service, asked in the caller's own name, says so.
-///
-/// It calls another service, so no transaction may be open.
+/// Whether the caller may read the deliveries of an organisation. No transaction may be open.
 async fn may_read(
     notification: &Notification,
     caller: &Caller,
     organisation_id: Uuid,
 ) -> Result<bool, Error> {
-    if caller.has_scope(READ) {
-        return Ok(true);
-    }
-    let mut client = PermissionServiceClient::new(notification.peers.organisation(caller.auth()));
-    let request = CheckPermissionRequest {
-        subject_id: String::new(),
-        organisation_id: organisation_id.to_string(),
-        permission: READ.to_owned(),
+    may(notification, caller, organisation_id, READ).await
+}
+
+/// Publishes that a delivery has come to a state that others hear of. Of one that waits they hear only
+/// when it is sent once more.
+pub(crate) async fn publish(
+    tx: &Transaction,
+    notification: &Notification,
+    row: &Model,
+) -> Result<(), DbErr> {
+    let routing_key = match row.state {
+        State::Queued => "notification.delivery.queued.v1",
+        State::Sent => "notification.delivery.sent.v1",
+        State::Failed => "notification.delivery.failed.v1",
+        State::Bounced => "notification.delivery.bounced.v1",
+        State::Suppressed => "notification.delivery.suppressed.v1",
+        State::Sending => return Ok(()),
     };
-    match client.check_permission(request).await {
-        Ok(answer) => Ok(answer.into_inner().allowed),
-        Err(status) => Err(Error::PeerUnavailable(status.code())),
+    let (invitation_id, access_request_id) = about(row);
+    let event = DeliveryChanged {
+        delivery_id: row.id.to_string(),
+        event_id: row.event_id.to_string(),
+        organisation_id: row.organisation_id.to_string(),
+        invitation_id,
+        access_request_id,
+        state: DeliveryState::from(row.state).into(),
+        reason: row.reason.clone(),
+        issue: row.issue,
+        changed_at: Some(api::timestamp(row.updated_at)),
+        version: row.version,
+    };
+    service::publish(tx, &notification.clock, routing_key, row.id, &event).await
+}
+
+fn about(row: &Model) -> (String, String) {
+    match row.subject() {
+        Subject::Invitation(id) => (id.to_string(), String::new()),
+        Subject::AccessRequest(id) => (String::new(), id.to_string()),
     }
 }
 
 impl From<Model> for Delivery {
     fn from(row: Model) -> Self {
-        let (invitation_id, access_request_id) = match row.subject() {
-            Subject::Invitation(id) => (id.to_string(), String::new()),
-            Subject::AccessRequest(id) => (String::new(), id.to_string()),
-        };
+        let (invitation_id, access_request_id) = about(&row);
         Self {
             id: row.id.to_string(),
             event_id: row.event_id.to_string(),
@@ -70,9 +92,12 @@ impl From<Model> for Delivery {
             attempts: row.attempts,
             last_error: row.last_error,
             message_id: row.message_id,
-            created_at: Some(timestamp(row.created_at)),
-            updated_at: Some(timestamp(row.updated_at)),
+            created_at: Some(api::timestamp(row.created_at)),
+            updated_at: Some(api::timestamp(row.updated_at)),
             access_request_id,
+            reason: row.reason,
+            generation: row.generation,
+            issue: row.issue,
         }
     }
 }
@@ -87,12 +112,5 @@ impl From<State> for DeliveryState {
             State::Bounced => Self::Bounced,
             State::Suppressed => Self::Suppressed,
         }
-    }
-}
-
-fn timestamp(time: Time) -> Timestamp {
-    Timestamp {
-        seconds: time.timestamp(),
-        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default(),
     }
 }

@@ -1,5 +1,7 @@
 //! Rules without I/O.
 
+pub(crate) mod bounce;
 pub(crate) mod delivery;
+pub(crate) mod status;
 pub(crate) mod template;
 pub(crate) mod variable;

@@ -1,3 +1,5 @@
 //! The tables.
 
+pub(crate) mod attempt;
 pub(crate) mod delivery;
+pub(crate) mod suppression;

@@ -18,6 +18,9 @@ pub(crate) enum Error {
     /// The caller's token lacks this scope.
     #[error("the scope {0} is needed")]
     ScopeMissing(&'static str),
+    /// The caller lacks this permission where it is needed.
+    #[error("the permission {0} is needed")]
+    PermissionMissing(&'static str),
     /// There is no such delivery, or the caller may not see it.
     #[error("there is no such delivery")]
     DeliveryNotFound,
@@ -27,6 +30,21 @@ pub(crate) enum Error {
     /// The claim is no longer the caller's.
     #[error("this claim is no longer yours")]
     ClaimLost,
+    /// A delivery in this state is not sent once more.
+    #[error("a delivery that is {0} is not sent once more")]
+    DeliveryNotResendable(&'static str),
+    /// It is not known what asked for the delivery.
+    #[error("what asked for this delivery is not known")]
+    DeliveryCauseUnknown,
+    /// The delivery was begun anew this often.
+    #[error("the delivery was begun {0} times, which is enough")]
+    DeliveryResentTooOften(i32),
+    /// The address is on the suppression list.
+    #[error("the address is on the suppression list")]
+    AddressSuppressed,
+    /// The address is not on the suppression list.
+    #[error("the address is not on the suppression list")]
+    SuppressionNotFound,
     /// There is no template of that name.
     #[error("there is no such template")]
     TemplateNotFound,
@@ -54,9 +72,15 @@ impl From<Error> for Status {
                 (Code::Unavailable, "PEER_UNAVAILABLE", vec![], Some(Duration::from_secs(1)))
             }
             Error::ScopeMissing(scope) => (Code::PermissionDenied, "SCOPE_MISSING", vec![("required", (*scope).to_owned())], None),
+            Error::PermissionMissing(permission) => (Code::PermissionDenied, "PERMISSION_MISSING", vec![("required", (*permission).to_owned())], None),
             Error::DeliveryNotFound => (Code::NotFound, "DELIVERY_NOT_FOUND", vec![], None),
             Error::DeliveryClaimed(left) => (Code::Aborted, "DELIVERY_CLAIMED", vec![], Some(*left)),
             Error::ClaimLost => (Code::Aborted, "CLAIM_LOST", vec![], None),
+            Error::DeliveryNotResendable(state) => (Code::FailedPrecondition, "DELIVERY_NOT_RESENDABLE", vec![("state", (*state).to_owned())], None),
+            Error::DeliveryCauseUnknown => (Code::FailedPrecondition, "DELIVERY_CAUSE_UNKNOWN", vec![], None),
+            Error::DeliveryResentTooOften(limit) => (Code::FailedPrecondition, "DELIVERY_RESENT_TOO_OFTEN", vec![("limit", limit.to_string())], None),
+            Error::AddressSuppressed => (Code::FailedPrecondition, "ADDRESS_SUPPRESSED", vec![], None),
+            Error::SuppressionNotFound => (Code::NotFound, "SUPPRESSION_NOT_FOUND", vec![], None),
             Error::TemplateNotFound => (Code::NotFound, "TEMPLATE_NOT_FOUND", vec![], None),
         };
         service::refusal(DOMAIN, code, reason, error.to_string(), &metadata, retry_after)

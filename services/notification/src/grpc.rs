@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use api::notification::v1::{
-    ClaimDeliveryRequest, ClaimDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse,
-    ListDeliveriesRequest, ListDeliveriesResponse, RecordAttemptRequest, RecordAttemptResponse,
-    RenderMailRequest, RenderMailResponse,
+    ClaimDeliveryRequest, ClaimDeliveryResponse, CreateSuppressionRequest,
+    CreateSuppressionResponse, DeleteSuppressionRequest, DeleteSuppressionResponse,
+    GetDeliveryCauseRequest, GetDeliveryCauseResponse, GetDeliveryRequest, GetDeliveryResponse,
+    ListDeliveriesRequest, ListDeliveriesResponse, ListSuppressionsRequest,
+    ListSuppressionsResponse, RecordAttemptRequest, RecordAttemptResponse, RenderMailRequest,
+    RenderMailResponse, ReportBounceRequest, ReportBounceResponse, ResendDeliveryRequest,
+    ResendDeliveryResponse, WithdrawDeliveryRequest, WithdrawDeliveryResponse,
     delivery_service_server::{DeliveryService, DeliveryServiceServer},
+    suppression_service_server::{SuppressionService, SuppressionServiceServer},
     template_service_server::{TemplateService, TemplateServiceServer},
 };
 use service::Caller;
@@ -14,15 +19,18 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
     Notification,
-    deliveries::{claim, get, list, record},
+    deliveries::{claim, get, get_cause, list, record, report_bounce, resend, withdraw},
+    suppressions,
     templates::render,
 };
 
 /// The service's RPCs; no message may be longer than `message_bytes`.
 pub(crate) fn routes(notification: Arc<Notification>, message_bytes: usize) -> Routes {
     let deliveries = DeliveryServiceServer::new(Grpc(notification.clone()));
+    let suppressions = SuppressionServiceServer::new(Grpc(notification.clone()));
     let templates = TemplateServiceServer::new(Grpc(notification));
     Routes::new(deliveries.max_decoding_message_size(message_bytes))
+        .add_service(suppressions.max_decoding_message_size(message_bytes))
         .add_service(templates.max_decoding_message_size(message_bytes))
 }
 
@@ -60,6 +68,71 @@ impl DeliveryService for Grpc {
     ) -> Result<Response<ListDeliveriesResponse>, Status> {
         let caller = Caller::of(&request)?;
         Ok(list::list_deliveries(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn withdraw_delivery(
+        &self,
+        request: Request<WithdrawDeliveryRequest>,
+    ) -> Result<Response<WithdrawDeliveryResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(withdraw::withdraw_delivery(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn get_delivery_cause(
+        &self,
+        request: Request<GetDeliveryCauseRequest>,
+    ) -> Result<Response<GetDeliveryCauseResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(get_cause::get_delivery_cause(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn report_bounce(
+        &self,
+        request: Request<ReportBounceRequest>,
+    ) -> Result<Response<ReportBounceResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(report_bounce::report_bounce(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn resend_delivery(
+        &self,
+        request: Request<ResendDeliveryRequest>,
+    ) -> Result<Response<ResendDeliveryResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(resend::resend_delivery(&self.0, &caller, request.into_inner()).await?.into())
+    }
+}
+
+#[tonic::async_trait]
+impl SuppressionService for Grpc {
+    async fn list_suppressions(
+        &self,
+        request: Request<ListSuppressionsRequest>,
+    ) -> Result<Response<ListSuppressionsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(suppressions::list::list_suppressions(&self.0, &caller, request.into_inner())
+            .await?
+            .into())
+    }
+
+    async fn create_suppression(
+        &self,
+        request: Request<CreateSuppressionRequest>,
+    ) -> Result<Response<CreateSuppressionResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(suppressions::create::create_suppression(&self.0, &caller, request.into_inner())
+            .await?
+            .into())
+    }
+
+    async fn delete_suppression(
+        &self,
+        request: Request<DeleteSuppressionRequest>,
+    ) -> Result<Response<DeleteSuppressionResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(suppressions::delete::delete_suppression(&self.0, &caller, request.into_inner())
+            .await?
+            .into())
     }
 }
 

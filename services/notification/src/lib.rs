@@ -1,19 +1,27 @@
 //! The notification service: how people hear about it. Deliveries are what was mailed to whom and
-//! what became of it; templates are what mails say.
+//! what became of it; suppressions are addresses that no mail goes to; templates are what mails say.
 //!
-//! - [`grpc`]: the RPCs, each delegating to a use case in `deliveries/` or `templates/`.
+//! - [`grpc`]: the RPCs, each delegating to a use case in `deliveries/`, `suppressions/` or
+//!   `templates/`. `bounces/` is what nobody asks for: reports arrive in a folder.
+//! - [`report`] and [`bouncing`]: what a report about a mail says, and what it leads to.
 //! - [`domain`]: rules without I/O. [`engine`]: what fills templates.
-//! - [`entity`] and [`migration`]: the table `deliveries`.
+//! - [`entity`] and [`migration`]: the tables.
 //!
-//! It publishes no events yet.
+//! Its events are documented in `notification/v1/events.proto`.
 
+mod bounces;
+mod bouncing;
 mod deliveries;
 mod domain;
 mod engine;
 mod entity;
 mod error;
 mod grpc;
+mod instruments;
 mod migration;
+mod report;
+mod rights;
+mod suppressions;
 mod templates;
 #[cfg(test)]
 mod testing;
@@ -25,7 +33,7 @@ use db::Database;
 use kernel::Clock;
 use service::{Infra, Module, Peers};
 
-use crate::{engine::Engine, migration::Migrator};
+use crate::{engine::Engine, instruments::Instruments, migration::Migrator};
 
 const NAME: &str = "notification";
 
@@ -35,6 +43,22 @@ struct Notification {
     clock: Clock,
     peers: Peers,
     engine: Engine,
+    instruments: Instruments,
+    /// How often an attempt may be delayed before the delivery is given up.
+    retry_steps: i32,
+}
+
+impl Notification {
+    fn new(infra: &Infra, database: Database) -> anyhow::Result<Self> {
+        Ok(Self {
+            database,
+            clock: infra.clock.clone(),
+            peers: infra.peers(NAME)?,
+            engine: Engine::load()?,
+            instruments: Instruments::new(),
+            retry_steps: i32::try_from(infra.settings.retry_steps.0.len())?,
+        })
+    }
 }
 
 /// The service, ready to be run. It fails while migrations are pending.
@@ -42,15 +66,13 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     let database = infra.database(NAME).await?;
     let pending = db::migration::pending::<Migrator>(&database).await?;
     ensure!(pending == 0, "{NAME}: {pending} migrations are pending: run `usher migrate` first");
-    let notification = Arc::new(Notification {
-        database: database.clone(),
-        clock: infra.clock.clone(),
-        peers: infra.peers(NAME)?,
-        engine: Engine::load()?,
-    });
+    let notification = Arc::new(Notification::new(infra, database.clone())?);
+    let folder = infra.settings.bounce_folder.clone();
+    let timers = folder.map(|folder| bounces::collect::timer(notification.clone(), folder));
     Ok(Module {
         grpc: Some(grpc::routes(notification, infra.settings.message_bytes)),
         database: Some(database),
+        timers: timers.into_iter().collect(),
         ..Module::new(NAME)
     })
 }

@@ -2,6 +2,8 @@
 
 mod m0002_deliveries;
 mod m0003_access_requests;
+mod m0004_delivery_history;
+mod m0005_suppressions;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -15,6 +17,8 @@ impl MigratorTrait for Migrator {
             Box::new(db::migration::Announcements),
             Box::new(m0003_access_requests::AccessRequests),
             Box::new(db::migration::Order),
+            Box::new(m0004_delivery_history::DeliveryHistory),
+            Box::new(m0005_suppressions::Suppressions),
         ]
     }
 }

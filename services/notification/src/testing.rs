@@ -1,11 +1,17 @@
 //! A stage for tests: the service as production starts it, beside an organisation service that
 //! answers what the test wants.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use api::{
     notification::v1::{
-        ClaimDeliveryRequest, delivery_service_client::DeliveryServiceClient,
+        AttemptOutcome, ClaimDeliveryRequest, ClaimDeliveryResponse, Delivery, DeliveryChanged,
+        GetDeliveryRequest, GetDeliveryResponse, RecordAttemptRequest,
+        delivery_service_client::DeliveryServiceClient,
+        suppression_service_client::SuppressionServiceClient,
         template_service_client::TemplateServiceClient,
     },
     organisation::v1::{
@@ -13,27 +19,39 @@ use api::{
         permission_service_server::{PermissionService, PermissionServiceServer},
     },
 };
+use bus::{Handler, Queue};
 use kernel::{Duration, Uuid};
-use service::Module;
-use testkit::{Bench, Connection, Served};
+use prost::Message as _;
+use service::{Message, Module};
+use testkit::{Bench, Connection, Served, eventually};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
 use tonic_types::StatusExt as _;
 
 /// The running service.
 pub(crate) struct Stage {
-    bench: Bench,
+    pub bench: Bench,
     served: Served,
+    /// What the service's use cases work with: to look at its tables, and to race.
+    pub notification: Arc<crate::Notification>,
     /// The only organisation whose deliveries anybody may read; see [`Stage::asked`].
     pub organisation: Uuid,
     asked: Arc<Mutex<Vec<String>>>,
+    allowed: Allowed,
+    told: Arc<Mutex<Vec<Message>>>,
     _organisations: Served,
 }
+
+/// Who may do what: permission and organisation.
+type Allowed = Arc<Mutex<Vec<(String, Uuid)>>>;
 
 impl Stage {
     pub(crate) async fn set(mut bench: Bench) -> Self {
         let organisation = bench.infra.clock.new_id();
         let asked = Arc::default();
-        let permissions = Permissions { allowed: organisation, asked: Arc::clone(&asked) };
+        let read = ("deliveries.read".to_owned(), organisation);
+        let allowed = Allowed::new(Mutex::new(vec![read]));
+        let permissions = Permissions { allowed: allowed.clone(), asked: Arc::clone(&asked) };
         let routes = Routes::new(PermissionServiceServer::new(permissions));
         let organisations = Module { grpc: Some(routes), ..Module::new("organisation") };
         let organisations = bench.serve(organisations).await;
@@ -41,8 +59,70 @@ impl Stage {
 
         assert!(crate::build(&bench.infra).await.is_err(), "migrations are pending");
         assert_ne!(crate::migrate(&bench.infra).await.unwrap(), 0);
+        let told = listen(&bench);
+        let database = bench.infra.database("notification").await.unwrap();
+        let notification = crate::Notification::new(&bench.infra, database).unwrap();
         let served = bench.serve(crate::build(&bench.infra).await.unwrap()).await;
-        Self { bench, served, organisation, asked, _organisations: organisations }
+        Self {
+            bench,
+            served,
+            notification: Arc::new(notification),
+            organisation,
+            asked,
+            allowed,
+            told,
+            _organisations: organisations,
+        }
+    }
+
+    /// Everybody may do something at an organisation from now on.
+    pub(crate) fn allow(&self, permission: &str, organisation: Uuid) {
+        self.allowed.lock().unwrap().push((permission.to_owned(), organisation));
+    }
+
+    /// What was told of a delivery, each event once, in the order of its changes: the last part but one
+    /// of the routing key, and the reason.
+    pub(crate) async fn told(&self, delivery: &str) -> Vec<(String, String)> {
+        eventually("the outbox is empty", async || {
+            let backlog = db::outbox::backlog(&self.notification.database).await.unwrap();
+            (backlog.waiting == 0).then_some(())
+        })
+        .await;
+        let told = self.told.lock().unwrap();
+        let about = told.iter().filter(|message| message.subject.to_string() == delivery);
+        let changes = about.map(|message| {
+            let change = DeliveryChanged::decode(&*message.payload).unwrap();
+            let state = message.routing_key.split('.').nth(2).unwrap().to_owned();
+            (change.version, (state, change.reason))
+        });
+        changes.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+
+    /// Claims and records: one attempt.
+    pub(crate) async fn attempt(
+        &self,
+        wanted: &ClaimDeliveryRequest,
+        outcome: AttemptOutcome,
+        reason: &str,
+    ) -> Delivery {
+        let claim = self.claim(wanted).await;
+        let request = record_of(&claim, outcome, reason);
+        let mut mailer = self.account("deliveries.write").deliveries();
+        let answer = mailer.record_attempt(request).await.unwrap();
+        answer.into_inner().delivery.unwrap()
+    }
+
+    /// Claims in a worker's name.
+    pub(crate) async fn claim(&self, wanted: &ClaimDeliveryRequest) -> ClaimDeliveryResponse {
+        let mut mailer = self.account("deliveries.write").deliveries();
+        mailer.claim_delivery(wanted.clone()).await.unwrap().into_inner()
+    }
+
+    /// A delivery and its attempts, as an operator reads them.
+    pub(crate) async fn look_at(&self, id: &str) -> GetDeliveryResponse {
+        let request = GetDeliveryRequest { id: id.to_owned() };
+        let answer = self.account("deliveries.read").deliveries().get_delivery(request).await;
+        answer.unwrap().into_inner()
     }
 
     /// Lets time pass.
@@ -69,6 +149,11 @@ impl Stage {
         self.asked.lock().unwrap().clone()
     }
 
+    /// An organisation that nobody may look into.
+    pub(crate) fn organisation_of_others(&self) -> String {
+        self.bench.infra.clock.new_id().to_string()
+    }
+
     /// A claim for the organisation of the stage.
     pub(crate) fn wanted(&self) -> ClaimDeliveryRequest {
         let clock = &self.bench.infra.clock;
@@ -79,9 +164,112 @@ impl Stage {
             recipient: "ada@example.com".to_owned(),
             template: "invitation-new-user".to_owned(),
             locale: "en".to_owned(),
+            issue: 1,
+            event_time: Some(api::timestamp(clock.now())),
+            cause_routing_key: "organisation.invitation.created.v1".to_owned(),
+            cause_payload: b"what asked for it".to_vec(),
             ..Default::default()
         }
     }
+}
+
+/// What a worker says of a claim.
+pub(crate) fn record_of(
+    claim: &ClaimDeliveryResponse,
+    outcome: AttemptOutcome,
+    reason: &str,
+) -> RecordAttemptRequest {
+    RecordAttemptRequest {
+        delivery_id: claim.delivery.as_ref().unwrap().id.clone(),
+        claim_id: claim.claim_id.clone(),
+        outcome: outcome.into(),
+        reason: reason.to_owned(),
+        ..Default::default()
+    }
+}
+
+/// Keeps what is told of deliveries.
+fn listen(bench: &Bench) -> Arc<Mutex<Vec<Message>>> {
+    const KEYS: &[&str] = &[
+        "notification.delivery.queued.v1",
+        "notification.delivery.sent.v1",
+        "notification.delivery.failed.v1",
+        "notification.delivery.bounced.v1",
+        "notification.delivery.suppressed.v1",
+    ];
+    let told = Arc::<Mutex<Vec<Message>>>::default();
+    let keeping = told.clone();
+    let handler: Handler = Arc::new(move |message| {
+        keeping.lock().unwrap().push(message);
+        Box::pin(async { Ok(()) })
+    });
+    let queue = Queue { name: "listener", bindings: KEYS, concurrency: 8 };
+    tokio::spawn(bench.infra.bus.consume(queue, handler, CancellationToken::new()));
+    told
+}
+
+/// A report about a mail that came back, as mail servers write it.
+pub(crate) fn dsn(message_id: &str, recipient: &str, action: &str, status: &str) -> String {
+    format!(
+        "From: Mail Delivery System <mailer-daemon@mx.example.com>\r\n\
+         To: usher@platform.example\r\n\
+         Subject: Undelivered mail\r\n\
+         Message-ID: <bounce@mx.example.com>\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status;\r\n\
+         \tboundary=\"=_b\"\r\n\
+         \r\n\
+         This is a MIME-encapsulated message.\r\n\
+         \r\n\
+         --=_b\r\n\
+         Content-Type: text/plain\r\n\
+         \r\n\
+         I'm sorry to have to inform you.\r\n\
+         \r\n\
+         --=_b\r\n\
+         Content-Type: message/delivery-status\r\n\
+         \r\n\
+         Reporting-MTA: dns; mx.example.com\r\n\
+         \r\n\
+         Final-Recipient: rfc822; {recipient}\r\n\
+         Action: {action}\r\n\
+         Status: {status}\r\n\
+         Diagnostic-Code: smtp; 550 {status} what the server said\r\n\
+         \r\n\
+         --=_b\r\n\
+         Content-Type: message/rfc822\r\n\
+         \r\n\
+         Message-ID: {message_id}\r\n\
+         Subject: An invitation\r\n\
+         \r\n\
+         Hello.\r\n\
+         \r\n\
+         --=_b--\r\n"
+    )
+}
+
+/// A recipient's complaint about a mail, as their provider passes it on.
+pub(crate) fn complaint(message_id: &str, recipient: &str) -> String {
+    format!(
+        "From: abuse@mx.example.com\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\
+         \r\n\
+         --b\r\n\
+         Content-Type: message/feedback-report\r\n\
+         \r\n\
+         Feedback-Type: abuse\r\n\
+         Version: 1\r\n\
+         Original-Rcpt-To: <{recipient}>\r\n\
+         \r\n\
+         --b\r\n\
+         Content-Type: message/rfc822\r\n\
+         \r\n\
+         Message-ID: {message_id}\r\n\
+         \r\n\
+         Hello.\r\n\
+         --b--\r\n"
+    )
 }
 
 /// Somebody with a token.
@@ -93,6 +281,10 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Connection> {
         DeliveryServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn suppressions(&self) -> SuppressionServiceClient<Connection> {
+        SuppressionServiceClient::new(self.connection.clone())
     }
 
     pub(crate) fn templates(&self) -> TemplateServiceClient<Connection> {
@@ -114,9 +306,9 @@ pub(crate) fn violations<T>(answer: Result<T, Status>) -> Vec<String> {
     request.field_violations.into_iter().map(|violation| violation.field).collect()
 }
 
-/// Allows `deliveries.read` at one organisation, to whoever asks about themselves.
+/// Allows what it is told to, to whoever asks about themselves.
 struct Permissions {
-    allowed: Uuid,
+    allowed: Allowed,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -130,9 +322,8 @@ impl PermissionService for Permissions {
         self.asked.lock().unwrap().push(auth.unwrap_or_default().to_owned());
         let CheckPermissionRequest { subject_id, organisation_id, permission } =
             request.into_inner();
-        let allowed = subject_id.is_empty()
-            && permission == "deliveries.read"
-            && organisation_id == self.allowed.to_string();
+        let asked = (permission, organisation_id.parse().unwrap());
+        let allowed = subject_id.is_empty() && self.allowed.lock().unwrap().contains(&asked);
         Ok(Response::new(CheckPermissionResponse { allowed }))
     }
 }

@@ -178,6 +178,7 @@ fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: 
         "name" | "key" | "replacement" => "another",
         "template" => "invitation-new-user",
         "locale" => "en",
+        "enhanced_status" => "5.1.1",
         "role" | "default_role" => "user",
         "permission" => "organisations.read",
         "action" => "invitations.create",
@@ -213,6 +214,7 @@ fn message<'a>(
             Kind::String if field.name() == "etag" => continue,
             Kind::String => Value::String(text(field.name()).to_owned()),
             Kind::Enum(_) => Value::EnumNumber(1),
+            Kind::Int32 if field.name() == "reply_code" => Value::I32(550),
             Kind::Int32 => Value::I32(1),
             Kind::Message(inner) if !inner.full_name().ends_with("Timestamp") => {
                 let one = Value::Message(message(inner, text));

@@ -1,5 +1,7 @@
 //! The forms of settings.
 
+use std::{convert::Infallible, path::PathBuf};
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Environment, LogFormat};
@@ -34,6 +36,10 @@ pub(super) fn parse_origin(text: &str) -> Result<String, ()> {
         && url.fragment().is_none()
         && url.username().is_empty();
     if is_origin { Ok(text.trim_end_matches('/').to_owned()) } else { Err(()) }
+}
+
+pub(super) fn parse_folder(text: &str) -> Result<Option<PathBuf>, Infallible> {
+    Ok(Some(text.into()))
 }
 
 /// How long a link works: one hour to 90 days.

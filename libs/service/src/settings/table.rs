@@ -54,6 +54,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("cache_url", "redis://USER:PASSWORD@HOST/DB, rediss://… or memory:", "", ALL, "The cache"),
     secret("smtp_url", "smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY", "", &[Mailer], "The mail server, or a mailbox that a browser can read"),
     plain("mail_from", "a mail address such as usher@example.com", "usher@localhost.localdomain", &[Mailer], "The sender of every mail"),
+    plain("bounce_folder", "a folder: a maildir, or one with .eml files", "", &[Notification], "Where reports about mails that came back arrive; empty means nowhere"),
     plain("public_url", "http://HOST or https://HOST, without a path", "http://127.0.0.1:8080", &[Organisation, Gateway], "Where people reach the gateway: links in mails start with it"),
     plain("listen", "ADDRESS:PORT", "127.0.0.1 and 50051 identity, 50052 organisation, 50053 notification, 8080 gateway", ALL, "Where the service listens"),
     plain("management_listen", "ADDRESS:PORT", "127.0.0.1 and 9464 identity, 9465 organisation, 9466 notification, 9467 mailer, 9468 gateway", ALL, "/livez, /readyz and /metrics in plain HTTP"),

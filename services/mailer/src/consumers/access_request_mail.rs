@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use api::organisation::v1::{
-    AccessRequest, AccessRequestMail, AccessRequestMailDue, AccessRequestState,
-    GetAccessRequestMailRequest, GetAccessRequestMailResponse,
-    access_request_service_client::AccessRequestServiceClient,
+use api::{
+    notification::v1::WithdrawalReason,
+    organisation::v1::{
+        AccessRequest, AccessRequestMail, AccessRequestMailDue, AccessRequestState,
+        GetAccessRequestMailRequest, GetAccessRequestMailResponse,
+        access_request_service_client::AccessRequestServiceClient,
+    },
 };
 use bus::Queue;
 use kernel::{EmailAddress, parse_id};
@@ -15,15 +18,14 @@ use service::{Auth, Consumer, Message, Refusal};
 
 use crate::{
     Mailer,
-    attempt::{About, Due, deliver},
+    attempt::{About, Due, deliver, withdraw},
     peers::{incomplete, moment, no_token, open_account, refusal},
 };
 
-const QUEUE: Queue = Queue {
-    name: "mailer.access-requests",
-    bindings: &["organisation.access_request.mail.v1"],
-    concurrency: 8,
-};
+/// The events that become a mail.
+pub(super) const KEYS: &[&str] = &["organisation.access_request.mail.v1"];
+
+const QUEUE: Queue = Queue { name: "mailer.access-requests", bindings: KEYS, concurrency: 8 };
 
 /// The call that tells what a mail must say.
 const CALL: &str = "GetAccessRequestMail";
@@ -41,18 +43,29 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 /// the organisation service knows it, else in the platform's default.
 /// Event: `organisation.access_request.mail.v1`.
 async fn access_request_mail(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
-    let (event, template) = decode(&message)?;
     let auth = mailer.peers.own().await.map_err(|status| no_token(&status))?;
+    send(mailer, auth, &message, None).await
+}
 
+/// The same, and only to an address if one is given.
+pub(super) async fn send(
+    mailer: &Mailer,
+    auth: Auth,
+    message: &Message,
+    only_to: Option<&str>,
+) -> Result<(), Refusal> {
+    let (event, template) = decode(message)?;
     let mail = request_mail(mailer, auth.clone(), &event).await?;
     if mail.superseded {
-        tracing::info!(access_request_id = event.access_request_id, "superseded: no mail");
-        return Ok(());
+        return withdraw(mailer, auth, message, WithdrawalReason::Superseded).await;
     }
     let recipient = EmailAddress::parse(&mail.recipient_email)
         .map_err(|_| Refusal::Reject("the recipient's address is none".to_owned()))?;
+    if only_to.is_some_and(|only| only != recipient.as_str()) {
+        return withdraw(mailer, auth, message, WithdrawalReason::RecipientChanged).await;
+    }
     let Some(user) = open_account(mailer, auth.clone(), &event.recipient_id).await? else {
-        return Ok(());
+        return withdraw(mailer, auth, message, WithdrawalReason::AccountClosed).await;
     };
     let name = match user.display_name {
         name if name.is_empty() => mail.recipient_display_name.clone(),
@@ -62,7 +75,7 @@ async fn access_request_mail(mailer: &Mailer, message: Message) -> Result<(), Re
     let mut variables = about_request(event.mail(), &mail, request)?;
     variables.push(("recipient_name", name.clone()));
     let due = Due {
-        event_id: message.id,
+        cause: message,
         organisation_id: request.organisation_id.clone(),
         about: About::AccessRequest(request.id.clone()),
         recipient,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::{
     identity::v1::UserStatus,
+    notification::v1::WithdrawalReason,
     organisation::v1::{
         GetInvitationMailRequest, GetInvitationMailResponse, InvitationCreated, InvitationReissued,
         InvitationReminded, invitation_service_client::InvitationServiceClient,
@@ -17,7 +18,7 @@ use service::{Auth, Consumer, Message, Refusal};
 
 use crate::{
     Mailer,
-    attempt::{About, Due, deliver},
+    attempt::{About, Due, deliver, withdraw},
     peers::{incomplete, moment, no_token, open_account, refusal},
 };
 
@@ -25,8 +26,10 @@ const CREATED: &str = "organisation.invitation.created.v1";
 const REISSUED: &str = "organisation.invitation.reissued.v1";
 const REMINDED: &str = "organisation.invitation.reminded.v1";
 
-const QUEUE: Queue =
-    Queue { name: "mailer.invitations", bindings: &[CREATED, REISSUED, REMINDED], concurrency: 8 };
+/// The events that become a mail.
+pub(super) const KEYS: &[&str] = &[CREATED, REISSUED, REMINDED];
+
+const QUEUE: Queue = Queue { name: "mailer.invitations", bindings: KEYS, concurrency: 8 };
 
 /// The consumer.
 pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
@@ -41,13 +44,21 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 /// or by the invitation's end, and what would reach a closed account, sends none.
 /// Event: `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1`.
 async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
-    let Issued { invitation_id, issue, is_reminder } = decode(&message)?;
     let auth = mailer.peers.own().await.map_err(|status| no_token(&status))?;
+    send(mailer, auth, &message, None).await
+}
 
+/// The same, and only to an address if one is given.
+pub(super) async fn send(
+    mailer: &Mailer,
+    auth: Auth,
+    message: &Message,
+    only_to: Option<&str>,
+) -> Result<(), Refusal> {
+    let Issued { invitation_id, issue, is_reminder } = decode(message)?;
     let mail = invitation_mail(mailer, auth.clone(), invitation_id, issue).await?;
     if mail.superseded {
-        tracing::info!(%invitation_id, issue, "superseded: no mail");
-        return Ok(());
+        return withdraw(mailer, auth, message, WithdrawalReason::Superseded).await;
     }
     let invitation = mail.invitation.ok_or_else(|| incomplete("GetInvitationMail"))?;
     let recipient = EmailAddress::parse(&invitation.email)
@@ -55,8 +66,11 @@ async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refu
     let expires_at = moment(invitation.expires_at);
     let expires_at = expires_at.ok_or_else(|| incomplete("GetInvitationMail"))?;
 
+    if only_to.is_some_and(|only| only != recipient.as_str()) {
+        return withdraw(mailer, auth, message, WithdrawalReason::RecipientChanged).await;
+    }
     let Some(user) = open_account(mailer, auth.clone(), &invitation.invitee_id).await? else {
-        return Ok(());
+        return withdraw(mailer, auth, message, WithdrawalReason::AccountClosed).await;
     };
     let template = match user.status() {
         _ if is_reminder => "invitation-reminder",
@@ -76,9 +90,9 @@ async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refu
         ("expires_at", expires_at),
     ];
     let due = Due {
-        event_id: message.id,
+        cause: message,
         organisation_id: invitation.organisation_id,
-        about: About::Invitation(invitation.id),
+        about: About::Invitation(invitation.id, issue),
         recipient,
         name,
         template,
@@ -243,8 +257,82 @@ mod tests {
                 stage.world().user.status = status.into();
                 assert_eq!(stage.hear(event.clone()).await, Ok(()));
             }
+            // Nobody is to wait for it.
+            let withdrawn = std::mem::take(&mut stage.world().withdrawn);
+            let reasons = [
+                WithdrawalReason::Superseded,
+                WithdrawalReason::AccountClosed,
+                WithdrawalReason::AccountClosed,
+            ];
+            assert_eq!(withdrawn, reasons.map(|reason| (event.id.to_string(), reason)));
         }
         assert!(stage.sink.commands().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_be_withdrawn_yet_is_tried_again() {
+        let stage = Stage::set(World::default()).await;
+        stage.world().mail.superseded = true;
+        stage.world().failures.insert("WithdrawDelivery", VecDeque::from([Code::Aborted]));
+        let event = stage.event();
+        let refusal = Refusal::Retry("WithdrawDelivery: Aborted".to_owned());
+        assert_eq!(stage.hear(event.clone()).await, Err(refusal));
+        assert_eq!(stage.hear(event).await, Ok(()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_given_up_is_set_aside_whenever_that_is_learnt() {
+        let stage = Stage::set(World::default()).await;
+        let event = stage.event();
+        stage.sink.reply(&[Reply::Delay, Reply::Delay]);
+        assert!(matches!(stage.hear(event.clone()).await, Err(Refusal::Retry(_))));
+        // At the record of the last attempt, and when the event comes again after it.
+        for (attempt, call, why) in
+            [(2, "RecordAttempt", "exhausted"), (3, "ClaimDelivery", "crash_loop")]
+        {
+            stage.world().gives_up = Some((call, why));
+            let set_aside = Refusal::Reject(format!("the delivery was given up: {why}"));
+            let event = Message { attempt, ..event.clone() };
+            assert_eq!(stage.hear(event).await, Err(set_aside));
+        }
+        // What a mail server has refused is done with.
+        stage.world().gives_up = Some(("ClaimDelivery", "refused"));
+        assert_eq!(stage.hear(stage.event()).await, Ok(()));
+        assert_eq!(stage.sink.mails().len(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_claim_tells_what_asked_for_the_mail() {
+        let stage = Stage::set(World::default()).await;
+        let event = stage.event();
+        stage.hear(event.clone()).await.unwrap();
+        let claims = stage.world().claims.clone();
+        assert_eq!(claims[0].issue, 1);
+        assert_eq!(claims[0].event_time, Some(api::timestamp(event.time)));
+        assert_eq!(claims[0].cause_routing_key, event.routing_key);
+        assert_eq!(claims[0].cause_payload, event.payload);
+        assert!(!claims[0].replayed);
+
+        let queue = Some(QUEUE.name.to_owned());
+        stage.hear(Message { queue, ..event }).await.unwrap();
+        assert!(stage.world().claims[1].replayed);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_record_tells_why_in_a_word_and_what_the_server_answered() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.reply(&[
+            Reply::Line("451 4.7.1 ask ada@example.com again later"),
+            Reply::Line("550 5.1.1 no such user"),
+            Reply::Line("550 never"),
+        ]);
+        for _ in 0..3 {
+            let _ = stage.hear(stage.event()).await;
+        }
+        let replies = stage.world().replies.clone();
+        let expected = [("delayed", 451, "4.7.1"), ("refused", 550, "5.1.1"), ("refused", 550, "")];
+        let expected = expected.map(|(why, code, status)| (why.into(), code, status.into()));
+        assert_eq!(replies, expected);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use api::{
         user_service_server::{UserService, UserServiceServer},
     },
     notification::v1::{
-        self as notification, AttemptOutcome, Delivery, RenderMailResponse,
+        self as notification, AttemptOutcome, Delivery, DeliveryState, RenderMailResponse,
         delivery_service_server::{DeliveryService, DeliveryServiceServer},
         template_service_server::{TemplateService, TemplateServiceServer},
     },
@@ -125,6 +125,8 @@ impl DeliveryService for Fakes {
     ) -> Answer<notification::ClaimDeliveryResponse> {
         let request = request.into_inner();
         let mut world = self.answer("ClaimDelivery")?;
+        world.claims.push(request.clone());
+        let gives_up = world.gives_up;
         let id = format!("delivery-{}", request.event_id);
         let key = (request.event_id.clone(), request.recipient.clone());
         let (delivery, is_final) = world.deliveries.entry(key).or_default();
@@ -140,6 +142,10 @@ impl DeliveryService for Fakes {
             access_request_id: request.access_request_id,
             ..Default::default()
         };
+        if let Some(("ClaimDelivery", reason)) = gives_up {
+            *is_final = true;
+            give_up(delivery, reason);
+        }
         let claim_id = if *is_final { String::new() } else { "claim".to_owned() };
         let delivery = Some(delivery.clone());
         Ok(Response::new(notification::ClaimDeliveryResponse { delivery, claim_id }))
@@ -154,13 +160,44 @@ impl DeliveryService for Fakes {
         let mut world = self.answer("RecordAttempt")?;
         let outcome = request.outcome();
         world.recorded.push((outcome, request.error));
+        world.replies.push((request.reason, request.reply_code, request.enhanced_status));
+        let gives_up = world.gives_up;
+        let mut recorded = Delivery::default();
         for (delivery, is_final) in world.deliveries.values_mut() {
             if delivery.id == request.delivery_id {
                 *is_final = outcome != AttemptOutcome::Delayed;
+                if let Some(("RecordAttempt", reason)) = gives_up {
+                    give_up(delivery, reason);
+                }
+                recorded = delivery.clone();
             }
         }
-        Ok(Response::new(notification::RecordAttemptResponse::default()))
+        let delivery = Some(recorded);
+        Ok(Response::new(notification::RecordAttemptResponse { delivery }))
     }
+
+    async fn withdraw_delivery(
+        &self,
+        request: Request<notification::WithdrawDeliveryRequest>,
+    ) -> Answer<notification::WithdrawDeliveryResponse> {
+        let request = request.into_inner();
+        let reason = request.reason();
+        self.answer("WithdrawDelivery")?.withdrawn.push((request.event_id, reason));
+        Ok(Response::new(notification::WithdrawDeliveryResponse {}))
+    }
+
+    async fn get_delivery_cause(
+        &self,
+        request: Request<notification::GetDeliveryCauseRequest>,
+    ) -> Answer<notification::GetDeliveryCauseResponse> {
+        assert_eq!(request.into_inner().delivery_id, Uuid::from_u128(5).to_string());
+        Ok(Response::new(self.answer("GetDeliveryCause")?.cause.clone()))
+    }
+}
+
+fn give_up(delivery: &mut Delivery, reason: &str) {
+    delivery.set_state(DeliveryState::Failed);
+    reason.clone_into(&mut delivery.reason);
 }
 
 #[tonic::async_trait]

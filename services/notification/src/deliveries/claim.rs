@@ -1,17 +1,22 @@
 use api::notification::v1::{ClaimDeliveryRequest, ClaimDeliveryResponse};
 use db::Transaction;
-use kernel::{EmailAddress, Fields, Time, Uuid, parse_id};
+use kernel::{EmailAddress, Fields, Malformed, Time, Uuid, parse_id};
+use prost_types::Timestamp;
 use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 use service::Caller;
 
-use super::WRITE;
+use super::{WRITE, publish};
 use crate::{
     Notification,
     domain::{
-        delivery::{CLAIM_LIFETIME, Subject, message_id},
+        delivery::{CLAIM_LIFETIME, CRASH_LOOP, Cause, Reason, Subject, message_id},
         template::{Locale, Template, TemplateKey},
     },
-    entity::delivery::{self, ActiveModel, Claim, Column, Entity, State},
+    entity::{
+        attempt,
+        delivery::{self, ActiveModel, Column, Entity, Model, State},
+        suppression,
+    },
     error::Error,
 };
 
@@ -19,69 +24,81 @@ use crate::{
 ///
 /// Rule: of any number of calls for one event and recipient, one at a time holds the claim, for one
 /// minute. A delivery in a final state is answered without a claim, so that an event that arrives
-/// again sends nothing. A mail is about an invitation or about an access request, not both.
-/// Permission: the scope `deliveries.write`. Event: none.
+/// again sends nothing; only what was given up begins anew when an operator has replayed the event.
+/// An address on the suppression list is sent nothing, and what made 20 workers in a row crash is given
+/// up. A mail is about an invitation or about an access request, not both.
+/// Permission: the scope `deliveries.write`. Event: `notification.delivery.suppressed.v1`,
+/// `….failed.v1`, when the call leads to such a state.
 pub(crate) async fn claim_delivery(
     notification: &Notification,
     caller: &Caller,
     request: ClaimDeliveryRequest,
 ) -> Result<ClaimDeliveryResponse, Error> {
-    let ClaimDeliveryRequest {
-        event_id,
-        organisation_id,
-        invitation_id,
-        recipient,
-        template,
-        locale,
-        access_request_id,
-    } = request;
-    let mut fields = Fields::default();
-    let event_id = fields.read("event_id", parse_id(&event_id));
-    let organisation_id = fields.read("organisation_id", parse_id(&organisation_id));
-    let subject = Subject::parse(&mut fields, &invitation_id, &access_request_id);
-    let recipient = fields.read("recipient", EmailAddress::parse(&recipient));
-    let template = fields.read("template", TemplateKey::parse(&template));
-    let locale = fields.read("locale", Locale::parse(&locale));
-    let (
-        Some(event_id),
-        Some(organisation_id),
-        Some(subject),
-        Some(recipient),
-        Some(template),
-        Some(locale),
-    ) = (event_id, organisation_id, subject, recipient, template, locale)
-    else {
-        return Err(Error::Invalid(fields));
-    };
+    let replayed = request.replayed;
+    let wanted = Wanted::parse(request)?;
     if !caller.has_scope(WRITE) {
         return Err(Error::ScopeMissing(WRITE));
     }
-    let template = Template::find(&template).ok_or(Error::TemplateNotFound)?;
+    let template = Template::find(&wanted.template).ok_or(Error::TemplateNotFound)?;
     let now = notification.clock.now();
-    let wanted = Wanted { event_id, organisation_id, subject, recipient, template, locale };
-    let claim_id = notification.clock.new_id();
 
     let tx = notification.database.begin().await?;
-    insert_unless_there(&tx, &wanted, notification.clock.new_id(), now).await?;
-    let claim = Claim {
-        id: claim_id,
-        now,
-        expires_at: now + CLAIM_LIFETIME,
-        template: wanted.template.key(),
-        locale: wanted.locale.as_str(),
-    };
-    let recipient = wanted.recipient.as_str();
-    let is_claimed = delivery::claim(&*tx, event_id, recipient, claim).await?;
-    let row = delivery::find_by_event(&*tx, event_id, recipient).await?;
-    let row = row.ok_or(Error::DeliveryNotFound)?;
+    let id = notification.clock.new_id();
+    insert_unless_there(&tx, &wanted, template, id, now).await?;
+    let row = delivery::hold_by_event(&tx, wanted.event_id, wanted.recipient.as_str()).await?;
+    let mut row = row.ok_or(Error::DeliveryNotFound)?;
+    if let Some(left) = row.held_for(now) {
+        return Err(Error::DeliveryClaimed(left.to_std().unwrap_or_default()));
+    }
+    if row.state.is_final() {
+        if !(replayed && row.is_given_up()) {
+            tx.commit().await?;
+            return Ok(ClaimDeliveryResponse { delivery: Some(row.into()), ..Default::default() });
+        }
+        row.begin_anew();
+    }
+    let claim_id = notification.clock.new_id();
+    take(&tx, &mut row, claim_id, now).await?;
+    if row.state == State::Sending {
+        template.key().clone_into(&mut row.template);
+        wanted.locale.as_str().clone_into(&mut row.locale);
+        attempt::begin(&tx, &row, now).await?;
+    }
+    delivery::save(&tx, row.clone()).await?;
+    publish(&tx, notification, &row).await?;
     tx.commit().await?;
 
-    if !is_claimed && !row.state.is_final() {
-        let left = row.claim_expires_at.map_or(CLAIM_LIFETIME, |until| until - now);
-        return Err(Error::DeliveryClaimed(left.to_std().unwrap_or_default()));
+    let is_claimed = row.state == State::Sending;
+    if !is_claimed {
+        notification.instruments.delivery(&row);
     }
     let claim_id = if is_claimed { claim_id.to_string() } else { String::new() };
     Ok(ClaimDeliveryResponse { delivery: Some(row.into()), claim_id })
+}
+
+/// Claims a delivery that nobody holds, or comes to the end of it.
+async fn take(
+    tx: &Transaction,
+    row: &mut Model,
+    claim_id: Uuid,
+    now: Time,
+) -> Result<(), db::DbErr> {
+    if row.state == State::Sending {
+        // Its worker is gone, or cannot say what became of it.
+        attempt::lose(tx, row, now).await?;
+        row.losses += 1;
+    }
+    if row.losses >= CRASH_LOOP {
+        row.turn(State::Failed, Reason::CrashLoop, now);
+    } else if let Some(suppressed) = suppression::find(&**tx, &row.recipient).await? {
+        row.turn(State::Suppressed, suppressed.reason.word(), now);
+    } else {
+        row.turn(State::Sending, Reason::Nothing, now);
+        row.claim_id = Some(claim_id);
+        row.claim_expires_at = Some(now + CLAIM_LIFETIME);
+        row.attempts += 1;
+    }
+    Ok(())
 }
 
 struct Wanted {
@@ -89,13 +106,74 @@ struct Wanted {
     organisation_id: Uuid,
     subject: Subject,
     recipient: EmailAddress,
-    template: Template,
+    template: TemplateKey,
     locale: Locale,
+    issue: i32,
+    event_at: Option<Time>,
+    cause: Option<Cause>,
+}
+
+impl Wanted {
+    fn parse(request: ClaimDeliveryRequest) -> Result<Self, Error> {
+        let ClaimDeliveryRequest {
+            event_id,
+            organisation_id,
+            invitation_id,
+            recipient,
+            template,
+            locale,
+            access_request_id,
+            issue,
+            event_time,
+            cause_routing_key,
+            cause_payload,
+            replayed: _,
+        } = request;
+        let mut fields = Fields::default();
+        let event_id = fields.read("event_id", parse_id(&event_id));
+        let organisation_id = fields.read("organisation_id", parse_id(&organisation_id));
+        let subject = Subject::parse(&mut fields, &invitation_id, &access_request_id);
+        let recipient = fields.read("recipient", EmailAddress::parse(&recipient));
+        let template = fields.read("template", TemplateKey::parse(&template));
+        let locale = fields.read("locale", Locale::parse(&locale));
+        let issue = if issue >= 0 { Ok(issue) } else { Err(Malformed("an issue, or 0 for none")) };
+        let issue = fields.read("issue", issue);
+        let event_at = fields.read("event_time", parse_moment(event_time));
+        let cause = Cause::parse(&mut fields, cause_routing_key, cause_payload);
+        let ids = event_id.zip(organisation_id).zip(subject);
+        let mail = recipient.zip(template).zip(locale);
+        let origin = issue.zip(event_at).zip(cause);
+        let (
+            Some(((event_id, organisation_id), subject)),
+            Some(((recipient, template), locale)),
+            Some(((issue, event_at), cause)),
+        ) = (ids, mail, origin)
+        else {
+            return Err(Error::Invalid(fields));
+        };
+        Ok(Self {
+            event_id,
+            organisation_id,
+            subject,
+            recipient,
+            template,
+            locale,
+            issue,
+            event_at,
+            cause,
+        })
+    }
+}
+
+fn parse_moment(moment: Option<Timestamp>) -> Result<Option<Time>, Malformed> {
+    let parse = |at: Timestamp| api::time(&at).ok_or(Malformed("a moment"));
+    moment.map(parse).transpose()
 }
 
 async fn insert_unless_there(
     tx: &Transaction,
     wanted: &Wanted,
+    template: Template,
     id: Uuid,
     now: Time,
 ) -> Result<(), db::DbErr> {
@@ -103,6 +181,10 @@ async fn insert_unless_there(
         Subject::Invitation(id) => (id, None),
         Subject::AccessRequest(id) => (Uuid::nil(), Some(id)),
     };
+    let (cause_key, cause_payload) = wanted
+        .cause
+        .clone()
+        .map_or_else(Default::default, |cause| (cause.routing_key, Some(cause.payload)));
     let row = ActiveModel {
         id: Set(id),
         event_id: Set(wanted.event_id),
@@ -110,16 +192,25 @@ async fn insert_unless_there(
         organisation_id: Set(wanted.organisation_id),
         invitation_id: Set(invitation_id),
         access_request_id: Set(access_request_id),
-        template: Set(wanted.template.key().to_owned()),
+        template: Set(template.key().to_owned()),
         locale: Set(wanted.locale.as_str().to_owned()),
         state: Set(State::Queued),
         attempts: Set(0),
         last_error: Set(String::new()),
         claim_id: Set(None),
         claim_expires_at: Set(None),
-        message_id: Set(message_id(id)),
+        message_id: Set(message_id(id, 1)),
         created_at: Set(now),
         updated_at: Set(now),
+        reason: Set(String::new()),
+        generation: Set(1),
+        issue: Set(wanted.issue),
+        event_at: Set(wanted.event_at),
+        cause_key: Set(cause_key),
+        cause_payload: Set(cause_payload),
+        delays: Set(0),
+        losses: Set(0),
+        version: Set(0),
     };
     let key = OnConflict::columns([Column::EventId, Column::Recipient]).do_nothing().to_owned();
     Entity::insert(row).on_conflict(key).exec_without_returning(&**tx).await.map(|_| ())
@@ -148,7 +239,143 @@ mod tests {
         every_violation_is_named_at_once,
         a_mail_is_about_an_invitation_or_about_an_access_request,
         only_the_scope_claims,
+        an_attempt_whose_worker_crashed_is_lost_and_known_for_it,
+        what_makes_every_worker_crash_is_given_up_and_told_once,
+        a_record_ends_a_row_of_crashes,
+        what_was_given_up_begins_anew_only_when_it_is_replayed,
+        nothing_is_sent_to_an_address_on_the_suppression_list,
+        what_asked_for_a_mail_is_kept_in_bounds,
     );
+
+    async fn an_attempt_whose_worker_crashed_is_lost_and_known_for_it(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        let id = stage.claim(&wanted).await.delivery.unwrap().id;
+        stage.pass(CLAIM_LIFETIME);
+        stage.attempt(&wanted, AttemptOutcome::Delayed, "unreachable").await;
+        stage.claim(&wanted).await;
+        let attempts = stage.look_at(&id).await.attempts;
+        let told: Vec<_> =
+            attempts.iter().map(|it| (it.number, it.outcome(), it.reason.as_str())).collect();
+        let expected = [
+            (1, AttemptOutcome::Lost, ""),
+            (2, AttemptOutcome::Delayed, "unreachable"),
+            (3, AttemptOutcome::Unspecified, ""),
+        ];
+        assert_eq!(told, expected);
+        let seconds = |at: Option<prost_types::Timestamp>| at.map(|at| at.seconds);
+        assert_eq!(seconds(attempts[0].ended_at), seconds(attempts[0].begun_at).map(|at| at + 60));
+        assert_eq!(attempts[2].ended_at, None);
+    }
+
+    async fn what_makes_every_worker_crash_is_given_up_and_told_once(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        let mut claims = 0;
+        let given_up = loop {
+            let claim = stage.claim(&wanted).await;
+            if claim.claim_id.is_empty() {
+                break claim.delivery.unwrap();
+            }
+            claims += 1;
+            assert!(claims <= CRASH_LOOP, "it goes on for ever");
+            stage.pass(CLAIM_LIFETIME);
+        };
+        assert_eq!(claims, CRASH_LOOP);
+        assert_eq!(
+            (given_up.state(), given_up.reason.as_str()),
+            (DeliveryState::Failed, "crash_loop")
+        );
+        assert_eq!(stage.claim(&wanted).await.claim_id, "");
+        let told = [("failed".to_owned(), "crash_loop".to_owned())];
+        assert_eq!(stage.told(&given_up.id).await, told);
+        let attempts = stage.look_at(&given_up.id).await.attempts;
+        assert!(attempts.iter().all(|it| it.outcome() == AttemptOutcome::Lost));
+    }
+
+    async fn a_record_ends_a_row_of_crashes(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        for _ in 0..2 {
+            for _ in 1..CRASH_LOOP {
+                assert_ne!(stage.claim(&wanted).await.claim_id, "");
+                stage.pass(CLAIM_LIFETIME);
+            }
+            let delivery = stage.attempt(&wanted, AttemptOutcome::Delayed, "timeout").await;
+            assert_eq!(delivery.state(), DeliveryState::Queued);
+        }
+    }
+
+    async fn what_was_given_up_begins_anew_only_when_it_is_replayed(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        for _ in 0..8 {
+            stage.attempt(&wanted, AttemptOutcome::Delayed, "unreachable").await;
+        }
+        let given_up = stage.claim(&wanted).await;
+        assert_eq!(given_up.claim_id, "");
+        let given_up = given_up.delivery.unwrap();
+        assert_eq!(
+            (given_up.state(), given_up.reason.as_str()),
+            (DeliveryState::Failed, "exhausted")
+        );
+
+        let replayed = ClaimDeliveryRequest { replayed: true, ..wanted.clone() };
+        let again = stage.attempt(&replayed, AttemptOutcome::Delayed, "unreachable").await;
+        assert_eq!((again.state(), again.generation), (DeliveryState::Queued, 2));
+        assert_ne!(again.message_id, given_up.message_id);
+        // The other copies of the event, replayed or not, go on with it as with any other.
+        let sent = stage.attempt(&wanted, AttemptOutcome::Sent, "").await;
+        assert_eq!(sent.message_id, again.message_id);
+        assert_eq!(stage.claim(&replayed).await.claim_id, "");
+
+        // Whom a mail server has refused is no better for it.
+        let refused = ClaimDeliveryRequest { replayed: true, ..stage.wanted() };
+        stage.attempt(&refused, AttemptOutcome::Failed, "refused").await;
+        assert_eq!(stage.claim(&refused).await.claim_id, "");
+    }
+
+    async fn nothing_is_sent_to_an_address_on_the_suppression_list(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let request = api::notification::v1::CreateSuppressionRequest {
+            email: "ADA@example.com".to_owned(),
+            note: String::new(),
+        };
+        let mut operator = stage.account("operations.manage").suppressions();
+        operator.create_suppression(request).await.unwrap();
+        let wanted = stage.wanted();
+        for _ in 0..2 {
+            let claim = stage.claim(&wanted).await;
+            assert_eq!(claim.claim_id, "");
+            let delivery = claim.delivery.unwrap();
+            assert_eq!((delivery.state(), delivery.attempts), (DeliveryState::Suppressed, 0));
+            let told = [("suppressed".to_owned(), "manual".to_owned())];
+            assert_eq!(stage.told(&delivery.id).await, told);
+        }
+        let other = ClaimDeliveryRequest { recipient: "eve@example.com".to_owned(), ..wanted };
+        assert_ne!(stage.claim(&other).await.claim_id, "");
+    }
+
+    async fn what_asked_for_a_mail_is_kept_in_bounds(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let whole = ClaimDeliveryRequest {
+            cause_routing_key: "x".repeat(255),
+            cause_payload: vec![0; 8_192],
+            ..stage.wanted()
+        };
+        let longer = ClaimDeliveryRequest { cause_routing_key: "x".repeat(256), ..whole.clone() };
+        assert_eq!(violations(mailer.claim_delivery(longer).await), ["cause_routing_key"]);
+        let larger = ClaimDeliveryRequest { cause_payload: vec![0; 8_193], ..whole.clone() };
+        assert_eq!(violations(mailer.claim_delivery(larger).await), ["cause_payload"]);
+        mailer.claim_delivery(whole).await.unwrap();
+        let wrong = ClaimDeliveryRequest {
+            issue: -1,
+            event_time: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+            ..stage.wanted()
+        };
+        assert_eq!(violations(mailer.claim_delivery(wrong).await), ["issue", "event_time"]);
+    }
 
     async fn of_two_parallel_claims_one_wins(bench: Bench) {
         let stage = Stage::set(bench).await;
@@ -192,6 +419,7 @@ mod tests {
             claim_id: first.claim_id,
             outcome: AttemptOutcome::Failed.into(),
             error: "late".to_owned(),
+            ..Default::default()
         };
         assert_eq!(reason(mailer.record_attempt(late.clone()).await), "CLAIM_LOST");
         late.claim_id = second.claim_id;
@@ -210,7 +438,7 @@ mod tests {
             delivery_id: delivery.id.clone(),
             claim_id: claim.claim_id,
             outcome: AttemptOutcome::Sent.into(),
-            error: String::new(),
+            ..Default::default()
         };
         mailer.record_attempt(sent).await.unwrap();
         stage.pass(CLAIM_LIFETIME);

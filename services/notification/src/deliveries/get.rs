@@ -3,9 +3,13 @@ use kernel::{Fields, parse_id};
 use service::Caller;
 
 use super::may_read;
-use crate::{Notification, entity::delivery, error::Error};
+use crate::{
+    Notification,
+    entity::{attempt, delivery},
+    error::Error,
+};
 
-/// One delivery.
+/// One delivery, with the last of its attempts.
 ///
 /// Rule: a delivery that the caller may not read answers exactly like one that does not exist.
 /// Permission: `deliveries.read` at its organisation, or the scope of that name. Event: none.
@@ -25,7 +29,9 @@ pub(crate) async fn get_delivery(
     if !may_read(notification, caller, row.organisation_id).await? {
         return Err(Error::DeliveryNotFound);
     }
-    Ok(GetDeliveryResponse { delivery: Some(row.into()) })
+    let attempts = attempt::last_of(notification.database.read(), id).await?;
+    let attempts = attempts.into_iter().map(Into::into).collect();
+    Ok(GetDeliveryResponse { delivery: Some(row.into()), attempts })
 }
 
 #[cfg(test)]

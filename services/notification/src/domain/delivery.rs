@@ -1,10 +1,19 @@
 //! What a delivery is held to.
 
-use kernel::{Duration, Fields, Uuid, parse_id};
+use kernel::{Duration, Fields, Malformed, Uuid, parse_id};
+
+use super::status::EnhancedStatus;
 
 /// How long a claim holds: longer than the 45 s that a worker may take for one mail, and no longer
 /// than need be, because after a worker's crash the mail waits for the claim to lapse.
 pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(1);
+
+/// How many claims in a row may lapse without a record: a mail that makes its worker crash so often is
+/// given up. It is the broker's limit for a message, too.
+pub(crate) const CRASH_LOOP: i32 = 20;
+
+/// How often a delivery may be begun: whoever may send once more shall not fill a mailbox.
+pub(crate) const MOST_GENERATIONS: i32 = 20;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +57,91 @@ impl Subject {
     }
 }
 
+/// Why a delivery is in its state, or an attempt did not succeed: `notification/v1/delivery.proto`
+/// says which is of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// There is nothing to say.
+    Nothing,
+    Resent,
+    Exhausted,
+    CrashLoop,
+    Refused,
+    Delayed,
+    Unreachable,
+    Timeout,
+    Template,
+    Composing,
+    Other,
+    Address,
+    MailboxFull,
+    Policy,
+    Bounced,
+    Complained,
+    Manual,
+    Superseded,
+    AccountClosed,
+    RecipientChanged,
+}
+
+impl Reason {
+    /// As rows, events and metrics say it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Resent => "resent",
+            Self::Exhausted => "exhausted",
+            Self::CrashLoop => "crash_loop",
+            Self::Refused => "refused",
+            Self::Delayed => "delayed",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Template => "template",
+            Self::Composing => "composing",
+            Self::Other => "other",
+            Self::Address => "address",
+            Self::MailboxFull => "mailbox_full",
+            Self::Policy => "policy",
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
+            Self::Manual => "manual",
+            Self::Superseded => "superseded",
+            Self::AccountClosed => "account_closed",
+            Self::RecipientChanged => "recipient_changed",
+        }
+    }
+
+    /// Why an attempt did not succeed, in a worker's word. A word of a later version is `other`: what
+    /// became of a mail is recorded in any case.
+    pub(crate) fn of_attempt(word: &str) -> Self {
+        use Reason::{Composing, Delayed, Other, Refused, Template, Timeout, Unreachable};
+        let known = [Refused, Delayed, Unreachable, Timeout, Template, Composing];
+        known.into_iter().find(|reason| reason.as_str() == word).unwrap_or(Other)
+    }
+}
+
+/// What a mail server answered to an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// RFC 5321, section 4.2; 0 if it did not.
+    pub code: i32,
+    /// RFC 3463; `None` if it named none.
+    pub status: Option<EnhancedStatus>,
+    /// Its words, in bounds.
+    pub words: String,
+}
+
+impl Reply {
+    /// Reads what a worker tells of it.
+    pub(crate) fn parse(fields: &mut Fields, code: i32, status: &str, words: &str) -> Option<Self> {
+        let is_code = code == 0 || (200..=599).contains(&code);
+        let code = if is_code { Ok(code) } else { Err(Malformed("200 to 599, or 0 for none")) };
+        let code = fields.read("reply_code", code);
+        let status = fields.read_optional("enhanced_status", status, EnhancedStatus::parse);
+        Some(Self { code: code?, status: status?, words: kept_words(words) })
+    }
+}
+
 /// What became of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -59,15 +153,55 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// The `Message-ID` (RFC 5322, section 3.6.4) of a delivery: the same at every attempt, so that a
-/// mail that reached the server twice can be known for one.
-pub(crate) fn message_id(delivery: Uuid) -> String {
-    format!("<{delivery}@usher>")
+/// The `Message-ID` (RFC 5322, section 3.6.4) of a generation of a delivery: the same at every attempt,
+/// so that a mail that reached the server twice can be known for one, and another one when it is sent
+/// once more, or it would be dropped as known.
+pub(crate) fn message_id(delivery: Uuid, generation: i32) -> String {
+    match generation {
+        1 => format!("<{delivery}@usher>"),
+        _ => format!("<{delivery}.{generation}@usher>"),
+    }
+}
+
+/// The delivery that a `Message-ID` of ours names, of whichever generation. It may have lost its angle
+/// brackets on the way.
+pub(crate) fn delivery_of(message_id: &str) -> Option<Uuid> {
+    let inside = message_id.trim().trim_start_matches('<').trim_end_matches('>');
+    let local = inside.strip_suffix("@usher")?;
+    let id = local.split_once('.').map_or(local, |(id, _)| id);
+    parse_id(id).ok()
+}
+
+/// What brought a delivery about: kept, so that it can be sent once more by the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub routing_key: String,
+    pub payload: Vec<u8>,
+}
+
+impl Cause {
+    /// Reads the event of a request; one without a routing key is none.
+    pub(crate) fn parse(
+        fields: &mut Fields,
+        routing_key: String,
+        payload: Vec<u8>,
+    ) -> Option<Option<Self>> {
+        // What AMQP takes for a routing key, and as much of an event as ours can ever have.
+        if routing_key.len() > 255 {
+            fields.reject("cause_routing_key", "expected at most 255 bytes");
+            return None;
+        }
+        if payload.len() > 8_192 {
+            fields.reject("cause_payload", "expected at most 8 KiB");
+            return None;
+        }
+        Some((!routing_key.is_empty()).then_some(Self { routing_key, payload }))
+    }
 }
 
 /// What is kept of a mail server's words: 500 characters, without control characters, which the
 /// database or a terminal would trip over.
-pub(crate) fn kept_error(words: &str) -> String {
+pub(crate) fn kept_words(words: &str) -> String {
     words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
@@ -77,7 +211,30 @@ mod tests {
 
     #[test]
     fn a_mail_servers_words_are_kept_in_bounds() {
-        assert_eq!(kept_error("550 5.1.1\r\nno\0such user"), "550 5.1.1  no such user");
-        assert_eq!(kept_error(&"\u{e9}".repeat(600)).chars().count(), 500);
+        assert_eq!(kept_words("550 5.1.1\r\nno\0such user"), "550 5.1.1  no such user");
+        assert_eq!(kept_words(&"\u{e9}".repeat(600)).chars().count(), 500);
+    }
+
+    #[test]
+    fn a_message_id_names_its_delivery_in_every_generation() {
+        let id = Uuid::from_u128(7);
+        let ids = [message_id(id, 1), message_id(id, 2), message_id(id, 3)];
+        assert_eq!(ids[1], format!("<{id}.2@usher>"));
+        for message_id in &ids {
+            assert_eq!(delivery_of(message_id), Some(id), "{message_id}");
+        }
+        assert_eq!(delivery_of(&format!(" {id}@usher ")), Some(id));
+        for other in ["", "<@usher>", "<7@usher>", &format!("<{id}@example.com>"), "<.@usher>"] {
+            assert_eq!(delivery_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_workers_unknown_word_is_another_reason() {
+        assert_eq!(Reason::of_attempt("refused"), Reason::Refused);
+        // What only the service itself may say, too.
+        for word in ["", "exhausted", "bounced", "REFUSED", "ada@example.com"] {
+            assert_eq!(Reason::of_attempt(word), Reason::Other, "{word}");
+        }
     }
 }

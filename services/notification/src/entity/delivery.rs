@@ -1,11 +1,13 @@
 //! The table `deliveries`.
 
-use kernel::{Time, Uuid};
+use db::Transaction;
+use kernel::{Duration, Time, Uuid};
 use sea_orm::{
-    ActiveValue::Set, ExprTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    IntoActiveModel as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    sea_query::LockType,
 };
 
-use crate::domain::delivery::{Outcome, Subject};
+use crate::domain::delivery::{Reason, Subject, message_id};
 
 /// One mail to one recipient for one event.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -37,9 +39,27 @@ pub(crate) struct Model {
     pub message_id: String,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    /// Why it is in its state: a [`Reason`].
+    pub reason: String,
+    /// How often it was begun anew, from 1.
+    pub generation: i32,
+    /// Of an invitation: which of its issues the mail is of; 0 if that is not known.
+    pub issue: i32,
+    /// When the event happened that asked for it.
+    pub event_at: Option<DateTimeUtc>,
+    /// The routing key of that event; empty if it is not known.
+    pub cause_key: String,
+    pub cause_payload: Option<Vec<u8>>,
+    /// Attempts of this generation that were delayed.
+    pub delays: i32,
+    /// Claims in a row that lapsed without a record.
+    pub losses: i32,
+    /// Grows with every change of state.
+    pub version: i32,
 }
 
-/// `queued → sending → sent | queued | failed`; nothing leads out of the last four.
+/// `queued → sending → sent | queued | failed | bounced | suppressed`, `sent → bounced`, and back to
+/// `queued` by a resend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 pub(crate) enum State {
@@ -60,12 +80,15 @@ impl State {
         }
     }
 
-    /// The state that an attempt's outcome leads to.
-    pub(crate) fn after(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Sent => Self::Sent,
-            Outcome::Delayed => Self::Queued,
-            Outcome::Failed => Self::Failed,
+    /// As metrics and refusals say it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Bounced => "bounced",
+            Self::Suppressed => "suppressed",
         }
     }
 }
@@ -83,6 +106,37 @@ impl Model {
             None => Subject::Invitation(self.invitation_id),
         }
     }
+
+    /// How long the claim that holds it still does; `None` if none does.
+    pub(crate) fn held_for(&self, now: Time) -> Option<Duration> {
+        let until = self.claim_expires_at.filter(|_| self.state == State::Sending)?;
+        (until > now).then(|| until - now)
+    }
+
+    /// Whether it was given up for want of luck, and not because somebody said no.
+    pub(crate) fn is_given_up(&self) -> bool {
+        let words = [Reason::Exhausted, Reason::CrashLoop].map(Reason::as_str);
+        self.state == State::Failed && words.contains(&self.reason.as_str())
+    }
+
+    /// Changes its state, and says why. A change is later than the one before it, whatever the clocks
+    /// of the machines say that made them.
+    pub(crate) fn turn(&mut self, state: State, reason: Reason, now: Time) {
+        self.state = state;
+        reason.as_str().clone_into(&mut self.reason);
+        self.version += 1;
+        self.updated_at = now.max(self.updated_at);
+        if state != State::Sending {
+            self.claim_expires_at = None;
+        }
+    }
+
+    /// Begins anew: nothing of what went wrong counts any more, and the next mail is another one.
+    pub(crate) fn begin_anew(&mut self) {
+        self.generation += 1;
+        self.message_id = message_id(self.id, self.generation);
+        (self.delays, self.losses) = (0, 0);
+    }
 }
 
 /// The delivery of an id, of whichever organisation: the caller answers it only after asking for
@@ -94,17 +148,46 @@ pub(crate) async fn find(
     Entity::find_by_id(id).one(connection).await
 }
 
-/// The delivery of an event and recipient.
-pub(crate) async fn find_by_event(
-    connection: &impl ConnectionTrait,
+/// The same, held until the end of the transaction: nobody changes it meanwhile.
+pub(crate) async fn hold(tx: &Transaction, id: Uuid) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(&**tx).await
+}
+
+/// The delivery of an event and recipient, held until the end of the transaction.
+pub(crate) async fn hold_by_event(
+    tx: &Transaction,
     event_id: Uuid,
     recipient: &str,
 ) -> Result<Option<Model>, DbErr> {
     Entity::find()
         .filter(Column::EventId.eq(event_id))
         .filter(Column::Recipient.eq(recipient))
-        .one(connection)
+        .lock(LockType::NoKeyUpdate)
+        .one(&**tx)
         .await
+}
+
+/// What is still to be sent for an event, held until the end of the transaction. An event has a mail or
+/// two.
+pub(crate) async fn hold_waiting(tx: &Transaction, event_id: Uuid) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::EventId.eq(event_id))
+        .filter(Column::State.is_in([State::Queued, State::Sending]))
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(&**tx)
+        .await
+}
+
+/// Writes a delivery that is held.
+pub(crate) async fn save(tx: &Transaction, row: Model) -> Result<(), DbErr> {
+    let id = row.id;
+    let written = Entity::update_many()
+        .set(row.into_active_model().reset_all())
+        .filter(Column::Id.eq(id))
+        .exec(&**tx)
+        .await?;
+    if written.rows_affected == 1 { Ok(()) } else { Err(DbErr::RecordNotUpdated) }
 }
 
 /// The deliveries of an organisation, and of one invitation if it is named, after a key.
@@ -123,64 +206,4 @@ pub(crate) async fn list(
         query = query.filter(Column::Id.gt(after));
     }
     query.order_by_asc(Column::Id).limit(limit).all(connection).await
-}
-
-/// A claim on a delivery.
-pub(crate) struct Claim<'a> {
-    pub id: Uuid,
-    pub now: Time,
-    pub expires_at: Time,
-    /// What this attempt is going to send: the person may have enrolled since the last one.
-    pub template: &'a str,
-    pub locale: &'a str,
-}
-
-/// Compares and sets: claims the delivery if it waits, or if an earlier claim has lapsed. `false`
-/// if it does not change hands.
-pub(crate) async fn claim(
-    connection: &impl ConnectionTrait,
-    event_id: Uuid,
-    recipient: &str,
-    claim: Claim<'_>,
-) -> Result<bool, DbErr> {
-    let lapsed = Column::State.eq(State::Sending).and(Column::ClaimExpiresAt.lte(claim.now));
-    let update = Entity::update_many()
-        .set(ActiveModel {
-            state: Set(State::Sending),
-            claim_id: Set(Some(claim.id)),
-            claim_expires_at: Set(Some(claim.expires_at)),
-            template: Set(claim.template.to_owned()),
-            locale: Set(claim.locale.to_owned()),
-            updated_at: Set(claim.now),
-            ..Default::default()
-        })
-        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
-        .filter(Column::EventId.eq(event_id))
-        .filter(Column::Recipient.eq(recipient))
-        .filter(Column::State.eq(State::Queued).or(lapsed));
-    Ok(update.exec(connection).await?.rows_affected == 1)
-}
-
-/// Compares and sets: ends a claimed attempt if `claim_id` still holds the delivery. `false` if
-/// not. A claim that has lapsed but was not taken over still counts: the mail was sent.
-pub(crate) async fn record(
-    connection: &impl ConnectionTrait,
-    id: Uuid,
-    claim_id: Uuid,
-    outcome: Outcome,
-    error: String,
-    now: Time,
-) -> Result<bool, DbErr> {
-    let update = Entity::update_many()
-        .set(ActiveModel {
-            state: Set(State::after(outcome)),
-            last_error: Set(error),
-            claim_expires_at: Set(None),
-            updated_at: Set(now),
-            ..Default::default()
-        })
-        .filter(Column::Id.eq(id))
-        .filter(Column::ClaimId.eq(claim_id))
-        .filter(Column::State.eq(State::Sending));
-    Ok(update.exec(connection).await?.rows_affected == 1)
 }

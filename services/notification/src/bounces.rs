@@ -1,0 +1,3 @@
+//! Reports about mails that came back, from the folder that a mail server delivers them to.
+
+pub(crate) mod collect;
