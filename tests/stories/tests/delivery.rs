@@ -1,7 +1,8 @@
 //! Mail is delayed by bad luck, and never lost or doubled.
 
 use api::notification::v1::{
-    DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
+    DeliveryState, ListDeliveriesRequest, ResendDeliveryRequest,
+    delivery_service_client::DeliveryServiceClient,
 };
 use kernel::Duration;
 use service::RawSettings;
@@ -90,6 +91,66 @@ async fn what_the_mail_server_refuses_is_given_up_visibly_and_its_neighbour_arri
     .await;
     owner.invite(&root, "ada@example.com", "user").await;
     sink.mail_to("ada@example.com").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_mail_shows_at_the_invitation_is_sent_once_more_and_comes_back() {
+    let sink = SmtpSink::start().await;
+    sink.reply(&[Reply::Line("550 5.7.1 not from you")]);
+    let reports = tempfile::tempdir().expect("a folder");
+    let mut raw = RawSettings::default();
+    raw.set("smtp_url", format!("smtp://{}", sink.address()));
+    raw.set("bounce_folder", reports.path().display().to_string());
+    let platform = Platform::embedded(raw, Some(noon())).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC Holdings", None).await;
+    let invitation = owner.invite(&root, "ada@example.com", "user").await;
+    shows(&owner, &invitation, "failed", "refused").await;
+    // Whoever looks for those that reached nobody finds it.
+    let path = format!("/api/organisation-invitations?organisation_id={root}&delivery_state=");
+    let failed = owner.get(&format!("{path}failed")).await.expect(200);
+    assert_eq!(failed["invitations"][0]["id"], invitation.as_str());
+    let bounced = owner.get(&format!("{path}bounced")).await.expect(200);
+    assert_eq!(bounced["invitations"], serde_json::json!([]));
+
+    let mut client = DeliveryServiceClient::new(platform.notification());
+    let request = ListDeliveriesRequest { organisation_id: root.clone(), ..Default::default() };
+    let answer = client.list_deliveries(with_token(owner.token(), request)).await;
+    let id = answer.expect("an answer").into_inner().deliveries[0].id.clone();
+    let request = ResendDeliveryRequest { id, force: false };
+    client.resend_delivery(with_token(owner.token(), request)).await.expect("it is sent");
+    let mail = sink.mail_to("ada@example.com").await;
+    shows(&owner, &invitation, "sent", "").await;
+    let ids: Vec<_> = sink.offered().iter().map(|mail| mail.header("Message-ID")).collect();
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1]);
+
+    let message_id = mail.header("Message-ID").expect("a Message-ID");
+    let report = format!(
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: message/delivery-status\r\n\r\n\
+         Reporting-MTA: dns; mx.example.com\r\n\r\n\
+         Final-Recipient: rfc822; ada@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
+         --b\r\nContent-Type: text/rfc822-headers\r\n\r\n\
+         Message-ID: <{message_id}>\r\n\r\n--b--\r\n"
+    );
+    std::fs::write(reports.path().join("report.eml"), report).expect("a report");
+    shows(&owner, &invitation, "bounced", "address").await;
+    // A reissue asks for a mail that goes nowhere any more.
+    let reissue = format!("/api/organisation-invitations/{invitation}/reissue");
+    owner.post(&reissue, &serde_json::json!({})).await.expect(200);
+    shows(&owner, &invitation, "suppressed", "bounced").await;
+}
+
+/// Waits until the invitation shows how its mail fares.
+async fn shows(reader: &Client, invitation: &str, state: &str, reason: &str) {
+    let path = format!("/api/organisation-invitations/{invitation}?view=full");
+    eventually(&format!("the invitation shows {state}"), async || {
+        let shown = reader.get(&path).await.expect(200);
+        let why = shown["delivery_reason"].as_str().unwrap_or_default();
+        (shown["delivery_state"] == state && why == reason).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -120,6 +120,9 @@ async fn metrics_tell_what_happened(platform: &Platform) {
         ("organisation", "usher_messages_published_total"),
         ("organisation", "usher_outbox_waiting"),
         ("mailer", "usher_messages_consumed_total"),
+        ("notification", "usher_deliveries_total"),
+        ("notification", "state=\"sent\""),
+        ("notification", "usher_invitation_to_smtp_seconds_count"),
         ("gateway", "usher_http_server_duration_seconds"),
     ] {
         let (_, url) =
