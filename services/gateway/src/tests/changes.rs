@@ -184,6 +184,8 @@ async fn an_invitation_carries_all_that_the_sources_ask_for() {
     let answer = change(&double, "POST", path, "", body).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
     assert_eq!(answer.json()["issue"], 0);
+    // The double's is one from before it was kept how mails fare.
+    assert_eq!(answer.json()["delivery_state"], serde_json::Value::Null);
     let expected = CreateInvitationRequest {
         organisation_id: "o1".to_owned(),
         email: "ada@example.com".to_owned(),

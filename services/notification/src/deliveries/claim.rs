@@ -62,6 +62,7 @@ pub(crate) async fn claim_delivery(
     if row.state == State::Sending {
         template.key().clone_into(&mut row.template);
         wanted.locale.as_str().clone_into(&mut row.locale);
+        complete(&mut row, &wanted);
         attempt::begin(&tx, &row, now).await?;
     }
     delivery::save(&tx, row.clone()).await?;
@@ -99,6 +100,16 @@ async fn take(
         row.attempts += 1;
     }
     Ok(())
+}
+
+/// What the version before has not kept, of a delivery that it began.
+fn complete(row: &mut Model, wanted: &Wanted) {
+    if let (None, Some(cause)) = (&row.cause_payload, &wanted.cause) {
+        row.cause_key.clone_from(&cause.routing_key);
+        row.cause_payload = Some(cause.payload.clone());
+        row.event_at = wanted.event_at;
+        row.issue = wanted.issue;
+    }
 }
 
 struct Wanted {
@@ -245,7 +256,27 @@ mod tests {
         what_was_given_up_begins_anew_only_when_it_is_replayed,
         nothing_is_sent_to_an_address_on_the_suppression_list,
         what_asked_for_a_mail_is_kept_in_bounds,
+        what_the_version_before_has_not_kept_is_learnt_at_the_next_claim,
     );
+
+    async fn what_the_version_before_has_not_kept_is_learnt_at_the_next_claim(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        let before = ClaimDeliveryRequest {
+            issue: 0,
+            event_time: None,
+            cause_routing_key: String::new(),
+            cause_payload: Vec::new(),
+            ..wanted.clone()
+        };
+        stage.attempt(&before, AttemptOutcome::Delayed, "timeout").await;
+        let sent = stage.attempt(&wanted, AttemptOutcome::Sent, "").await;
+        assert_eq!(sent.issue, 1);
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let request = api::notification::v1::GetDeliveryCauseRequest { delivery_id: sent.id };
+        let cause = mailer.get_delivery_cause(request).await.unwrap().into_inner();
+        assert_eq!((cause.payload, cause.event_time), (wanted.cause_payload, wanted.event_time));
+    }
 
     async fn an_attempt_whose_worker_crashed_is_lost_and_known_for_it(bench: Bench) {
         let stage = Stage::set(bench).await;
