@@ -26,7 +26,18 @@ pub(super) struct Held {
 
 /// The rights of a subject at an organisation at a moment; none if there is no such organisation.
 ///
-/// One query.
+/// One query, which enters by the node: of at most nine ancestors it asks what the subject holds there,
+/// whatever else they hold. On PostgreSQL 15 with 6,000 organisations and 1,000,000 memberships (19
+/// blocks at depth 1, 40 at depth 8; `cargo xtask bench` prints it):
+///
+/// ```text
+/// Nested Loop
+///   Index Scan using organisations_pkey              (id = …)
+///   Index Scan using organisation_ancestors_pkey     (organisation_id = …)
+///     Index Only Scan using membership_roles_held    (subject_id = …, organisation_id = ancestor_id)
+///     Seq Scan on roles
+///     Index Scan using memberships_pkey              (subject_id = …, organisation_id = ancestor_id)
+/// ```
 pub(crate) async fn rights(
     connection: &impl ConnectionTrait,
     subject: Uuid,
