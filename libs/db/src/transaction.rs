@@ -25,6 +25,7 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), DbErr> {
         self.inner.commit().await?;
         if self.published.into_inner() {
+            fault::point("after-commit");
             self.committed.notify_one();
         }
         Ok(())

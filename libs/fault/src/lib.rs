@@ -1,8 +1,8 @@
 //! Faults that tests bring about inside a process: a crash at a point, and a guard that is off. They
 //! are in debug builds alone; in a release build both functions are empty.
 //!
-//! `USHER_FAULT_ABORT=after-publish:3` aborts the process when it comes to that point for the third
-//! time. `USHER_FAULT_OFF=inbox,lease` switches those guards off, to show that a test would notice.
+//! `FAULT_ABORT=after-publish:3` aborts the process when it comes to that point for the third
+//! time. `FAULT_OFF=inbox,lease` switches those guards off, to show that a test would notice.
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -17,13 +17,13 @@ mod armed {
     }
 
     static ABORT: LazyLock<Option<Abort>> = LazyLock::new(|| {
-        let text = std::env::var("USHER_FAULT_ABORT").ok()?;
+        let text = std::env::var("FAULT_ABORT").ok()?;
         let (point, passes) = text.split_once(':').unwrap_or((&text, "1"));
         Some(Abort { point: point.to_owned(), passes: AtomicU32::new(passes.parse().ok()?) })
     });
 
     static OFF: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let text = std::env::var("USHER_FAULT_OFF").unwrap_or_default();
+        let text = std::env::var("FAULT_OFF").unwrap_or_default();
         text.split(',').map(str::to_owned).collect()
     });
 

@@ -94,6 +94,16 @@ impl SmtpSink {
         self.lock().taken.clone()
     }
 
+    /// How many have been taken.
+    pub fn taken(&self) -> usize {
+        self.lock().taken.len()
+    }
+
+    /// The recipients of all that has been taken, in its order.
+    pub fn recipients(&self) -> Vec<String> {
+        self.lock().taken.iter().map(|mail| mail.recipient.clone()).collect()
+    }
+
     /// All that has come over the wire, taken or not.
     pub fn offered(&self) -> Vec<Mail> {
         self.lock().offered.clone()

@@ -38,6 +38,8 @@ pub struct Platform {
     pub processes: Vec<(&'static str, Process)>,
     /// The management addresses of those processes.
     pub management: Vec<(&'static str, String)>,
+    /// The broker of those processes; empty where there is none.
+    pub bus: String,
     grpc: [String; 3],
     stop: CancellationToken,
     folder: TempDir,
@@ -79,6 +81,7 @@ impl Platform {
             clock,
             processes: Vec::new(),
             management: Vec::new(),
+            bus: String::new(),
             grpc: running.addresses.grpc.map(|address| format!("http://{address}")),
             stop,
             folder,
@@ -140,6 +143,7 @@ impl Platform {
             clock: None,
             processes: Vec::new(),
             management: Vec::new(),
+            bus: bus.clone(),
             grpc: grpc.clone(),
             stop: CancellationToken::new(),
             folder,
@@ -180,6 +184,27 @@ impl Platform {
             })
             .await;
         }
+    }
+
+    /// The management address of a service's process.
+    pub fn management_of(&self, service: &str) -> &str {
+        let found = self.management.iter().find(|(name, _)| *name == service);
+        &found.expect("a service of this platform").1
+    }
+
+    /// Starts a second process of a service that listens nowhere else, and waits until it is ready. It
+    /// has the variables of the first one's first start.
+    pub async fn start_another(&mut self, service: &'static str) -> Process {
+        let management = free_address();
+        let variable = ("USHER_MANAGEMENT_LISTEN", management.as_str());
+        let folder = self.folder();
+        let process = self.process(service).another(&folder, &format!("{service}-2"), &[variable]);
+        eventually("the second process is ready", async || {
+            let answer = reqwest::get(format!("http://{management}/readyz")).await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        process
     }
 
     /// A process by its service.

@@ -43,6 +43,26 @@ impl Process {
         self.child = spawn(&mut self.command);
     }
 
+    /// Starts it again with variables over those that it was started with, for this time only.
+    pub fn start_again_with(&mut self, variables: &[(&str, &str)]) {
+        self.command.envs(variables.iter().copied());
+        self.start_again();
+        for (name, _) in variables {
+            self.command.env_remove(name);
+        }
+    }
+
+    /// Starts another beside it, as it was started but for some variables.
+    pub fn another(&self, folder: &Path, name: &str, variables: &[(&str, &str)]) -> Self {
+        let arguments: Vec<_> = self.command.get_args().filter_map(|it| it.to_str()).collect();
+        let environment = self.command.get_envs();
+        let environment =
+            environment.filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+        let mut environment: Vec<_> = environment.collect();
+        environment.extend(variables);
+        Self::start(folder, name, &arguments, &environment)
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

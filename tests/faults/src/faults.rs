@@ -1,0 +1,16 @@
+//! One fault a file, each with the result that it states.
+
+mod crashes;
+mod kills;
+mod overtaken;
+mod swallowed;
+mod unbound;
+
+pub use crashes::{WINDOWS, Window, crash_in_window};
+pub use kills::{SERVICES, kill_service};
+pub use overtaken::overtake_a_mailer;
+pub use swallowed::swallow_what_is_published;
+pub use unbound::unbind_the_queue;
+
+/// The variable that switches guards off.
+pub const OFF: &str = "FAULT_OFF";

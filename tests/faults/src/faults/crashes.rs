@@ -1,0 +1,60 @@
+use testkit::eventually;
+
+use super::kills::at_a_random_moment;
+use crate::{outcome::Outcome, scene::Scene};
+
+/// A place between two steps of the pipe at which a process may crash.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Its name in the code.
+    pub point: &'static str,
+    /// Who comes by.
+    pub service: &'static str,
+    /// How many mails one crash there may send twice.
+    pub permitted: usize,
+}
+
+/// Every window, from the commit of an invitation to the acknowledgement of its event.
+pub const WINDOWS: [Window; 6] = [
+    // The client was not told; it asks again, and is told of the same invitation.
+    Window { point: "after-commit", service: "organisation", permitted: 0 },
+    // The event is with the broker, or not; it is published again when its lease is over.
+    Window { point: "after-publish", service: "organisation", permitted: 0 },
+    // The broker has it, and the outbox does not know.
+    Window { point: "after-confirm", service: "organisation", permitted: 0 },
+    // Nobody knows that the event was handled, and it was not.
+    Window { point: "before-inbox-commit", service: "notification", permitted: 0 },
+    // The mail server has the mail, and nobody knows: the one window in which a mail goes out twice.
+    // Those that are sent beside it may be in the same place.
+    Window { point: "after-smtp-250", service: "mailer", permitted: 16 },
+    // The mail is recorded, and the event comes again.
+    Window { point: "before-acknowledgement", service: "mailer", permitted: 16 },
+];
+
+/// Lets a process abort in a window, and starts it again, so many times.
+pub async fn crash_in_window(window: Window, times: u32, per_second: u32) -> Outcome {
+    let Window { point, service, permitted } = window;
+    let mut scene = Scene::set().await;
+    let load = scene.load(per_second);
+    scene.until_mailed(1).await;
+    for _ in 0..times {
+        let passes = rand::random_range(1..=5);
+        let abort = format!("{point}:{passes}");
+        let process = scene.platform.process(service);
+        process.kill();
+        process.start_again_with(&[("FAULT_ABORT", &abort)]);
+        let process = std::sync::Mutex::new(process);
+        eventually(&format!("{service} aborts {point}"), async || {
+            process.lock().expect("the process").ended()
+        })
+        .await;
+        process.into_inner().expect("the process").start_again();
+        at_a_random_moment(&load, per_second).await;
+    }
+    let ledger = load.finish().await;
+    scene.platform.wait_until_ready().await;
+    let load = format!("{per_second}/s");
+    let outcome = scene.drain(&format!("crash {point}"), &load, &ledger).await;
+    // The mailer is killed twice a time: once to be started with the fault.
+    Outcome { times, permitted: 2 * permitted * times as usize, ..outcome }
+}

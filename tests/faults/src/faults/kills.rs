@@ -1,0 +1,39 @@
+use testkit::eventually;
+
+use crate::{load::Load, outcome::Outcome, scene::Scene};
+
+/// The services, each a process.
+pub const SERVICES: [&str; 5] = ["identity", "organisation", "notification", "mailer", "gateway"];
+
+/// How many mails a mailer may have on their way at once.
+const IN_FLIGHT: usize = 16;
+
+/// Kills a service with SIGKILL at random moments, and starts it again each time.
+///
+/// Nothing is lost. Only a mailer's death may send a mail twice: one that the mail server has taken
+/// and that is not recorded yet.
+pub async fn kill_service(service: &'static str, times: u32, per_second: u32) -> Outcome {
+    let mut scene = Scene::set().await;
+    let load = scene.load(per_second);
+    scene.until_mailed(1).await;
+    for _ in 0..times {
+        at_a_random_moment(&load, per_second).await;
+        let process = scene.platform.process(service);
+        process.kill();
+        process.start_again();
+    }
+    let ledger = load.finish().await;
+    scene.platform.wait_until_ready().await;
+    let load = format!("{per_second}/s");
+    let outcome = scene.drain(&format!("kill -9 of {service}"), &load, &ledger).await;
+    let permitted = if service == "mailer" { IN_FLIGHT * times as usize } else { 0 };
+    Outcome { times, permitted, ..outcome }
+}
+
+/// Waits for a number of further invitations that nobody knows: a tenth of a second to a second.
+pub(super) async fn at_a_random_moment(load: &Load, per_second: u32) {
+    let more = rand::random_range(per_second.div_ceil(10)..=per_second);
+    let until = load.ledger().attempted() + more as usize;
+    eventually("a random moment", async || (load.ledger().attempted() >= until).then_some(()))
+        .await;
+}

@@ -1,0 +1,70 @@
+use std::{fmt, time::Duration};
+
+/// What the client's and the mail server's ledgers say of a trial.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was done to the platform.
+    pub fault: String,
+    /// How often.
+    pub times: u32,
+    /// What it bore meanwhile, such as `50/s`.
+    pub load: String,
+    /// Invitations that the client tried to make.
+    pub attempted: usize,
+    /// Those that it was told are made.
+    pub acknowledged: usize,
+    /// Those of the acknowledged whose mail arrived.
+    pub delivered: usize,
+    /// Those whose mail neither arrived nor is in a terminal state that an operator sees.
+    pub lost: usize,
+    /// Mails beyond the first of an invitation.
+    pub duplicates: usize,
+    /// How many duplicates the fault may cause: sends in flight when a mailer or its session ended.
+    pub permitted: usize,
+    /// From the last fault until the last mail.
+    pub drain: Duration,
+}
+
+impl Outcome {
+    /// Whether nothing was lost and nothing came twice that need not.
+    pub fn is_right(&self) -> bool {
+        self.lost == 0 && self.duplicates <= self.permitted && self.acknowledged > 0
+    }
+
+    /// Fails unless it is right.
+    ///
+    /// # Panics
+    ///
+    /// Mail was lost, or came twice.
+    pub fn expect_right(&self) {
+        assert!(self.is_right(), "{}\n{self}", Self::HEAD);
+    }
+
+    /// The table's head.
+    pub const HEAD: &str = "\
+| fault | times | load | attempted | acknowledged | delivered | lost | duplicates | permitted | drain |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            fault,
+            times,
+            load,
+            attempted,
+            acknowledged,
+            delivered,
+            lost,
+            duplicates,
+            permitted,
+            drain,
+        } = self;
+        let drain = drain.as_secs_f64();
+        write!(
+            f,
+            "| {fault} | {times} | {load} | {attempted} | {acknowledged} | {delivered} | {lost} \
+             | {duplicates} | {permitted} | {drain:.1} s |"
+        )
+    }
+}

@@ -1,0 +1,136 @@
+//! A network between two parties that can be cut.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// What the network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It carries what is sent.
+    Pass,
+    /// Nothing arrives, and nobody is told: a cable is cut.
+    Cut,
+    /// What the client sends is taken and lost; connections made now are, too.
+    Swallow,
+    /// Connections are closed, and new ones refused.
+    Close,
+}
+
+/// A TCP proxy on the loopback interface.
+pub struct Proxy {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    swallowed: Arc<AtomicU64>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A way to a server, at a port of its own.
+    pub async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the proxy");
+        let address = listener.local_addr().expect("its address");
+        let (mode, watched) = watch::channel(Mode::Pass);
+        let swallowed = Arc::<AtomicU64>::default();
+        let lost = swallowed.clone();
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let watched = watched.clone();
+                if *watched.borrow() == Mode::Close {
+                    continue;
+                }
+                tokio::spawn(carry(client, server, watched, lost.clone()));
+            }
+        });
+        Self { address, mode, swallowed, accepting }
+    }
+
+    /// A way to the broker of a URL, and the URL that leads through it.
+    pub async fn to_broker(url: &str) -> (Self, String) {
+        let (before, after) = url.split_once('@').expect("a URL with a password");
+        let (server, vhost) = after.split_once('/').expect("a URL with a virtual host");
+        let proxy = Self::to(server.parse().expect("an address")).await;
+        let url = format!("{before}@{}/{vhost}", proxy.address);
+        (proxy, url)
+    }
+
+    /// How many bytes of clients were lost.
+    pub fn swallowed(&self) -> u64 {
+        self.swallowed.load(Ordering::Relaxed)
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes what the network does from now on.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn carry(
+    client: TcpStream,
+    server: SocketAddr,
+    mode: watch::Receiver<Mode>,
+    lost: Arc<AtomicU64>,
+) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let closed = async {
+        let _ = mode.clone().wait_for(|mode| *mode == Mode::Close).await;
+    };
+    tokio::select! {
+        _ = pump(from_client, to_server, mode.clone(), Some(lost)) => {}
+        _ = pump(from_server, to_client, mode.clone(), None) => {}
+        () = closed => {}
+    }
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut mode: watch::Receiver<Mode>,
+    lost: Option<Arc<AtomicU64>>,
+) -> io::Result<()> {
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        let now = *mode.borrow();
+        match now {
+            Mode::Pass => to.write_all(&bytes[..count]).await?,
+            Mode::Swallow => match &lost {
+                Some(lost) => drop(lost.fetch_add(count as u64, Ordering::Relaxed)),
+                None => to.write_all(&bytes[..count]).await?,
+            },
+            Mode::Close => return Ok(()),
+            Mode::Cut => {
+                let _ = mode.wait_for(|mode| *mode != Mode::Cut).await;
+                to.write_all(&bytes[..count]).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The platform that faults happen to, its load, and the drain.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use api::notification::v1::{
+    DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
+};
+use stories::{Client, Platform};
+use testkit::with_token;
+use tokio::time::sleep;
+
+use crate::{
+    load::{Inviter, Ledger, Load},
+    outcome::Outcome,
+};
+
+/// The steps that a refused message waits: short, and longer in all than a claim that a crash left.
+const STEPS: &str = "1s,1s,1s,2s,2s,3s,5s,5s,5s,5s,10s,10s,10s,10s,10s,10s,10s,10s,20s,20s";
+
+/// What a platform that faults happen to is set up with.
+pub const SETTINGS: [(&str, &str); 2] =
+    [("USHER_RETRY_STEPS", STEPS), ("USHER_LOG_FILTER", "warn,lapin=off")];
+
+/// A platform of processes with an organisation to invite into.
+pub struct Scene {
+    /// The processes, and the mail server.
+    pub platform: Platform,
+    /// Who invites.
+    pub owner: Client,
+    /// Where to.
+    pub organisation: String,
+    /// How long without a new mail means that no more will come.
+    pub patience: Duration,
+}
+
+impl Scene {
+    /// A platform on the servers of the test run.
+    pub async fn set() -> Self {
+        Self::on(Platform::on_real_servers_with(&SETTINGS).await).await
+    }
+
+    /// On a platform that runs already.
+    pub async fn on(platform: Platform) -> Self {
+        let owner = platform.owner().await;
+        let organisation = owner.create_organisation("ABC Holdings", None).await;
+        // A crashed mailer's claim holds for a minute.
+        Self { platform, owner, organisation, patience: Duration::from_secs(100) }
+    }
+
+    /// Starts a service again with variables over its own, and waits until all is ready.
+    pub async fn restart(&mut self, service: &str, variables: &[(&str, &str)]) {
+        let process = self.platform.process(service);
+        process.kill();
+        process.start_again_with(variables);
+        self.platform.wait_until_ready().await;
+    }
+
+    /// Who invites, for a load.
+    pub fn inviter(&self) -> Inviter {
+        Inviter {
+            channel: self.platform.organisation(),
+            token: self.owner.token().to_owned(),
+            organisation: self.organisation.clone(),
+        }
+    }
+
+    /// Begins to invite so many a second.
+    pub fn load(&self, per_second: u32) -> Load {
+        Load::start(self.inviter(), per_second, "example.com")
+    }
+
+    /// Waits until something is true of the mails so far.
+    pub async fn until_mailed(&self, count: usize) {
+        let sink = self.platform.sink.as_ref().expect("a mail server");
+        testkit::eventually(&format!("{count} mails"), async || {
+            (sink.taken() >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the organisation service has published so many events of a kind, whatever became of
+    /// them.
+    pub async fn until_published(&self, count: usize) {
+        let management = self.platform.management_of("organisation");
+        testkit::eventually(&format!("{count} publishes"), async || {
+            let page =
+                reqwest::get(format!("{management}/metrics")).await.ok()?.text().await.ok()?;
+            let published = page.lines().filter(|line| {
+                line.starts_with("usher_messages_published_total")
+                    && (line.contains("returned") || line.contains("confirmed"))
+            });
+            let counts =
+                published.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+            (counts.sum::<usize>() >= count).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every acknowledged invitation is mailed or visibly given up, or nothing moves any
+    /// more; then compares the ledgers.
+    pub async fn drain(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
+        let sink = self.platform.sink.as_ref().expect("a mail server");
+        let acknowledged: BTreeSet<String> = ledger.acknowledged().into_keys().collect();
+        let begun = Instant::now();
+        let (mut moved, mut taken, mut last) = (Instant::now(), 0, begun);
+        let mut missing = acknowledged.clone();
+        while !missing.is_empty() && moved.elapsed() < self.patience {
+            sleep(Duration::from_millis(200)).await;
+            let now = sink.taken();
+            if now != taken {
+                (moved, taken, last) = (Instant::now(), now, Instant::now());
+                for recipient in sink.recipients() {
+                    missing.remove(&recipient);
+                }
+            }
+        }
+        // What would come twice comes soon after: a marker behind it all tells that the queue is through.
+        let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
+        let mut mails = BTreeMap::<String, usize>::new();
+        for recipient in sink.recipients() {
+            *mails.entry(recipient).or_default() += 1;
+        }
+        let delivered = acknowledged.iter().filter(|email| mails.contains_key(*email)).count();
+        Outcome {
+            fault: fault.to_owned(),
+            times: 1,
+            load: load.to_owned(),
+            attempted: ledger.attempted(),
+            acknowledged: acknowledged.len(),
+            delivered,
+            lost: acknowledged.len() - delivered - given_up,
+            duplicates: mails.values().map(|count| count - 1).sum(),
+            permitted: 0,
+            drain: last - begun,
+        }
+    }
+
+    /// How many of these addresses have a delivery in a state that tells an operator why no mail came.
+    async fn given_up(&self, addresses: &BTreeSet<String>) -> usize {
+        let mut client = DeliveryServiceClient::new(self.platform.notification());
+        let (mut given_up, mut page_token) = (0, String::new());
+        loop {
+            let request = ListDeliveriesRequest {
+                organisation_id: self.organisation.clone(),
+                page_size: 100,
+                page_token,
+                ..Default::default()
+            };
+            let answer = client.list_deliveries(with_token(self.owner.token(), request)).await;
+            let answer = answer.expect("the deliveries").into_inner();
+            let ended = answer.deliveries.iter().filter(|it| addresses.contains(&it.recipient));
+            let ended = ended.filter(|it| {
+                matches!(
+                    it.state(),
+                    DeliveryState::Failed | DeliveryState::Bounced | DeliveryState::Suppressed
+                )
+            });
+            given_up += ended.count();
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return given_up;
+            }
+        }
+    }
+}
