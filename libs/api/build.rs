@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let mut files = Vec::new();
-    for package in ["identity", "organisation", "notification"] {
+    for package in ["identity", "organisation", "notification", "operations"] {
         for entry in fs::read_dir(root.join("usher").join(package).join("v1"))? {
             files.push(entry?.path());
         }

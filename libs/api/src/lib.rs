@@ -27,6 +27,14 @@ pub mod notification {
     }
 }
 
+/// What operators ask of every service: outboxes.
+pub mod operations {
+    #[allow(missing_docs, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("usher.operations.v1");
+    }
+}
+
 /// A moment as protobuf writes it.
 pub fn timestamp(at: chrono::DateTime<chrono::Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp {

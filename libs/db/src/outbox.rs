@@ -10,7 +10,7 @@ use sea_orm::{
     ActiveValue::Set,
     Condition, ExprTrait as _, QueryOrder as _, QuerySelect as _,
     entity::prelude::*,
-    sea_query::{Alias, Expr, IntoIden, LockBehavior, LockType, Query},
+    sea_query::{Alias, Expr, IntoIden, LockBehavior, LockType, OnConflict, Query},
 };
 
 use crate::{Database, Engine, Transaction};
@@ -82,7 +82,10 @@ pub async fn insert(tx: &Transaction, events: Vec<Event>) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
     }
-    Entity::insert_many(events.into_iter().map(row)).exec_without_returning(&**tx).await?;
+    // One that is replayed may still be here from the time before.
+    let there = OnConflict::column(Column::Id).do_nothing().to_owned();
+    let rows = events.into_iter().map(row);
+    Entity::insert_many(rows).on_conflict(there).exec_without_returning(&**tx).await?;
     tx.mark_published();
     Ok(())
 }
@@ -223,6 +226,32 @@ pub async fn bury(database: &Database, id: Uuid, why: &str) -> Result<(), DbErr>
         .exec(database.read())
         .await?;
     Ok(())
+}
+
+/// The oldest events that were refused or given up.
+pub async fn stuck(database: &Database, limit: u64) -> Result<Vec<Model>, DbErr> {
+    let stuck = Condition::any().add(Column::Attempts.gt(0)).add(Column::Dead.is_not_null());
+    let rows = Entity::find().filter(stuck).order_by_asc(Column::CreatedAt);
+    rows.order_by_asc(Column::Id).limit(limit).all(database.read()).await
+}
+
+/// Lets stuck events leave at once, all or one; answers how many there were.
+pub async fn retry(database: &Database, id: Option<Uuid>, now: Time) -> Result<u64, DbErr> {
+    let stuck = Condition::any()
+        .add(Column::Dead.is_not_null())
+        .add(Column::Attempts.gt(0).and(Column::AvailableAt.gt(now)));
+    let mut update = Entity::update_many()
+        .col_expr(Column::AvailableAt, Expr::value(now))
+        .col_expr(Column::Dead, Expr::value(Option::<String>::None))
+        .filter(stuck);
+    if let Some(id) = id {
+        update = update.filter(Column::Id.eq(id));
+    }
+    let tx = database.begin().await?;
+    let retried = update.exec(&*tx).await?.rows_affected;
+    tx.mark_published();
+    tx.commit().await?;
+    Ok(retried)
 }
 
 /// How many events wait, how many were given up, and since when the oldest waits.

@@ -16,6 +16,7 @@ mod mail;
 mod management;
 mod metrics;
 mod module;
+mod outboxes;
 mod peers;
 mod publish;
 mod relay;

@@ -19,6 +19,7 @@ use crate::{
     incoming::incoming,
     management::{self, Readiness},
     module::counted,
+    outboxes::Outbox,
     relay::Relay,
     telemetry::Instruments,
 };
@@ -92,8 +93,13 @@ pub async fn run(
         if let Some(handler) = module.dead_letters {
             edges.spawn(infra.bus.keep_dead_letters(counted(handler), stop.clone()));
         }
-        if let Some(routes) = grpc {
+        if let Some(mut routes) = grpc {
             let listener = take(&mut listeners, name)?;
+            if let Some(database) = database.clone() {
+                let (clock, peers) = (infra.clock.clone(), infra.peers(name)?);
+                let outbox = Outbox { service: name, database, clock, peers };
+                routes = routes.add_service(outbox.server());
+            }
             let boundary =
                 Boundary { infra: infra.clone(), public, instruments: Instruments::new() };
             let (readiness, stop) = (readiness.clone(), stop_services.clone());
