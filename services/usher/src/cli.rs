@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use service::{Role, SETTINGS};
 
 use crate::{
-    client::{self, AuditCommand, InvitationsCommand},
+    client::{self, AuditCommand, DeadLettersCommand, InvitationsCommand, OutboxCommand},
     demo, migrate, serve, up,
 };
 
@@ -71,6 +71,20 @@ enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// See what consumers gave up, and hand it out again or give it up for good.
+    DeadLetters {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
+    /// See what waits to leave each service, and mend what is stuck.
+    Outbox {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: OutboxCommand,
+    },
     /// Invite people, one or many from a file, and look after their invitations.
     Invitations {
         #[command(flatten)]
@@ -119,6 +133,12 @@ impl Cli {
             Command::Migrate { config } => migrate::migrate(config).await,
             Command::Audit { options, command } => {
                 command.run(&options, &mut BufWriter::new(std::io::stdout())).await
+            }
+            Command::DeadLetters { options, command } => {
+                command.run(&options, &mut std::io::stdout()).await
+            }
+            Command::Outbox { options, command } => {
+                command.run(&options, &mut std::io::stdout()).await
             }
             Command::Invitations { options, command } => {
                 command.run(&options, &mut std::io::stdout()).await
@@ -212,6 +232,13 @@ mod tests {
             &format!("invitations list --organisation {id} --state pending --recursive"),
             &format!("invitations revoke {id}"),
             &format!("invitations reissue {id} --output table"),
+            "dead-letters list --queue mailer.invitations --state replayed --limit 7",
+            &format!("dead-letters show {id}"),
+            &format!("dead-letters replay {id} {id}"),
+            "dead-letters replay --all --queue mailer.invitations",
+            &format!("dead-letters discard {id} --output json"),
+            "outbox status --notification http://notification:50053",
+            &format!("outbox retry --event {id}"),
         ] {
             let words = format!("usher {right}");
             let parsed = Cli::try_parse_from(words.split(' '));
@@ -225,6 +252,10 @@ mod tests {
             "audit verify --head 7:abc",
             "audit list --output yaml",
             "invitations import people.csv",
+            "dead-letters replay",
+            &format!("dead-letters discard {id} --all"),
+            "dead-letters list --state lost",
+            "outbox",
             "invitations list --organisation x --state lost",
         ] {
             let words = format!("usher {wrong}");

@@ -5,13 +5,16 @@
 
 mod audit;
 mod credentials;
+mod dead_letters;
 mod invitations;
+mod outbox;
 mod output;
 mod refusal;
 mod session;
 
 pub use self::{
-    audit::AuditCommand, credentials::UsageError, invitations::InvitationsCommand, output::Output,
+    audit::AuditCommand, credentials::UsageError, dead_letters::DeadLettersCommand,
+    invitations::InvitationsCommand, outbox::OutboxCommand, output::Output,
 };
 
 use clap::Args;
@@ -37,6 +40,15 @@ pub struct Options {
         default_value = "http://127.0.0.1:50051"
     )]
     identity: String,
+    /// The notification service.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "USHER_NOTIFICATION_URL",
+        default_value = "http://127.0.0.1:50053"
+    )]
+    notification: String,
     /// Sign in as this person; the password is in USHER_PASSWORD, or asked for.
     #[arg(long, global = true, value_name = "ADDRESS", conflicts_with = "account")]
     email: Option<String>,

@@ -24,6 +24,7 @@ pub(super) type Connection = InterceptedService<Channel, Bearer>;
 pub(super) struct Session {
     identity: Channel,
     organisation: Channel,
+    notification: Channel,
     credentials: Credentials,
     tokens: Option<Tokens>,
 }
@@ -49,16 +50,19 @@ impl Session {
         let variable = |name: &str| std::env::var(name).ok();
         let credentials =
             Credentials::of(options, variable, |text| rpassword::prompt_password(text))?;
-        Self::new(&options.identity, &options.server, credentials)
+        Self::new([&options.identity, &options.server, &options.notification], credentials)
     }
 
-    pub(super) fn new(
-        identity: &str,
-        organisation: &str,
-        credentials: Credentials,
-    ) -> anyhow::Result<Self> {
-        let (identity, organisation) = (channel(identity)?, channel(organisation)?);
-        Ok(Self { identity, organisation, credentials, tokens: None })
+    /// At the addresses of identity, organisation and notification.
+    pub(super) fn new(urls: [&str; 3], credentials: Credentials) -> anyhow::Result<Self> {
+        let [identity, organisation, notification] = urls;
+        Ok(Self {
+            identity: channel(identity)?,
+            organisation: channel(organisation)?,
+            notification: channel(notification)?,
+            credentials,
+            tokens: None,
+        })
     }
 
     /// The organisation service; signs in if that is due: at first, and anew when less than a minute of
@@ -66,6 +70,19 @@ impl Session {
     pub(super) async fn organisation(&mut self) -> anyhow::Result<Connection> {
         let bearer = self.bearer().await?;
         Ok(InterceptedService::new(self.organisation.clone(), bearer))
+    }
+
+    /// The notification service, likewise.
+    pub(super) async fn notification(&mut self) -> anyhow::Result<Connection> {
+        let bearer = self.bearer().await?;
+        Ok(InterceptedService::new(self.notification.clone(), bearer))
+    }
+
+    /// Every service that has an outbox, likewise.
+    pub(super) async fn all(&mut self) -> anyhow::Result<[Connection; 3]> {
+        let bearer = self.bearer().await?;
+        let channels = [&self.identity, &self.organisation, &self.notification];
+        Ok(channels.map(|channel| InterceptedService::new(channel.clone(), bearer.clone())))
     }
 
     /// Whether there is another token where one has run out; the next connection has it.
@@ -206,7 +223,7 @@ mod tests {
             let url = format!("{scheme}://{}", listener.local_addr().unwrap());
             let password = "a brass difference engine".into();
             let person = Credentials::Person { email: "ada@example.com".into(), password };
-            let mut session = Session::new(&url, &url, person).unwrap();
+            let mut session = Session::new([&url; 3], person).unwrap();
             let asked = tokio::spawn(async move { session.organisation().await.map(|_| ()) });
             let (mut stream, _) = listener.accept().await.unwrap();
             assert_eq!(stream.read_u8().await.unwrap(), expected, "{scheme}");
@@ -218,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn another_scheme_is_refused_with_what_is_expected() {
         let token = || Credentials::Token("t".to_owned().into());
-        let refused = Session::new("organisation:50052", "http://127.0.0.1:1", token()).err();
+        let refused = Session::new(["organisation:50052"; 3], token()).err();
         let told = "organisation:50052: expected http://HOST:PORT or https://HOST";
         assert_eq!(refused.unwrap().to_string(), told);
     }

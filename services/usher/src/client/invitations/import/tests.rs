@@ -143,7 +143,7 @@ async fn import_as(
     let served = served(bench, double).await;
     let (file, results) = (bench.folder().join("people.csv"), bench.folder().join("results.csv"));
     std::fs::write(&file, text).unwrap();
-    let mut session = Session::new(&served.url, &served.url, credentials).unwrap();
+    let mut session = Session::new([&served.url; 3], credentials).unwrap();
     let rows = rows::check(&file, "abc").unwrap();
     let import = Import {
         file,
