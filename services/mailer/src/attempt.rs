@@ -223,7 +223,11 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Fail
         Failure::own(true, "composing", "the mail cannot be composed", error.to_string())
     })?;
     match tokio::time::timeout(SENDING, mailer.mail.send(message)).await {
-        Ok(sent) => sent.map_err(answered),
+        Ok(Ok(())) => {
+            fault::point("after-smtp-250");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(answered(error)),
         Err(_) => {
             let kind = "the mail server does not answer within 30 s";
             Err(Failure::own(false, "timeout", kind, kind.to_owned()))

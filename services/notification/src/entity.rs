@@ -1,5 +1,6 @@
 //! The tables.
 
 pub(crate) mod attempt;
+pub(crate) mod dead_letter;
 pub(crate) mod delivery;
 pub(crate) mod suppression;

@@ -45,6 +45,15 @@ pub(crate) enum Error {
     /// The address is not on the suppression list.
     #[error("the address is not on the suppression list")]
     SuppressionNotFound,
+    /// There is no such dead letter.
+    #[error("there is no such dead letter")]
+    DeadLetterNotFound,
+    /// Somebody has decided about the dead letter.
+    #[error("the dead letter does not wait for a decision any more")]
+    DeadLetterDecided,
+    /// The dead letter is no message of ours, and can only be discarded.
+    #[error("the dead letter cannot be read: it can only be discarded")]
+    DeadLetterUnreadable,
     /// There is no template of that name.
     #[error("there is no such template")]
     TemplateNotFound,
@@ -81,6 +90,9 @@ impl From<Error> for Status {
             Error::DeliveryResentTooOften(limit) => (Code::FailedPrecondition, "DELIVERY_RESENT_TOO_OFTEN", vec![("limit", limit.to_string())], None),
             Error::AddressSuppressed => (Code::FailedPrecondition, "ADDRESS_SUPPRESSED", vec![], None),
             Error::SuppressionNotFound => (Code::NotFound, "SUPPRESSION_NOT_FOUND", vec![], None),
+            Error::DeadLetterNotFound => (Code::NotFound, "DEAD_LETTER_NOT_FOUND", vec![], None),
+            Error::DeadLetterDecided => (Code::FailedPrecondition, "DEAD_LETTER_DECIDED", vec![], None),
+            Error::DeadLetterUnreadable => (Code::FailedPrecondition, "DEAD_LETTER_UNREADABLE", vec![], None),
             Error::TemplateNotFound => (Code::NotFound, "TEMPLATE_NOT_FOUND", vec![], None),
         };
         service::refusal(DOMAIN, code, reason, error.to_string(), &metadata, retry_after)

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use api::notification::v1::{
     ClaimDeliveryRequest, ClaimDeliveryResponse, CreateSuppressionRequest,
     CreateSuppressionResponse, DeleteSuppressionRequest, DeleteSuppressionResponse,
-    GetDeliveryCauseRequest, GetDeliveryCauseResponse, GetDeliveryRequest, GetDeliveryResponse,
-    ListDeliveriesRequest, ListDeliveriesResponse, ListSuppressionsRequest,
-    ListSuppressionsResponse, RecordAttemptRequest, RecordAttemptResponse, RenderMailRequest,
-    RenderMailResponse, ReportBounceRequest, ReportBounceResponse, ResendDeliveryRequest,
-    ResendDeliveryResponse, WithdrawDeliveryRequest, WithdrawDeliveryResponse,
+    DiscardDeadLetterRequest, DiscardDeadLetterResponse, GetDeadLetterRequest,
+    GetDeadLetterResponse, GetDeliveryCauseRequest, GetDeliveryCauseResponse, GetDeliveryRequest,
+    GetDeliveryResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListDeliveriesRequest,
+    ListDeliveriesResponse, ListSuppressionsRequest, ListSuppressionsResponse,
+    RecordAttemptRequest, RecordAttemptResponse, RenderMailRequest, RenderMailResponse,
+    ReplayDeadLetterRequest, ReplayDeadLetterResponse, ReportBounceRequest, ReportBounceResponse,
+    ResendDeliveryRequest, ResendDeliveryResponse, WithdrawDeliveryRequest,
+    WithdrawDeliveryResponse,
+    dead_letter_service_server::{DeadLetterService, DeadLetterServiceServer},
     delivery_service_server::{DeliveryService, DeliveryServiceServer},
     suppression_service_server::{SuppressionService, SuppressionServiceServer},
     template_service_server::{TemplateService, TemplateServiceServer},
@@ -18,7 +22,7 @@ use service::Caller;
 use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
-    Notification,
+    Notification, dead_letters,
     deliveries::{claim, get, get_cause, list, record, report_bounce, resend, withdraw},
     suppressions,
     templates::render,
@@ -28,9 +32,11 @@ use crate::{
 pub(crate) fn routes(notification: Arc<Notification>, message_bytes: usize) -> Routes {
     let deliveries = DeliveryServiceServer::new(Grpc(notification.clone()));
     let suppressions = SuppressionServiceServer::new(Grpc(notification.clone()));
+    let dead_letters = DeadLetterServiceServer::new(Grpc(notification.clone()));
     let templates = TemplateServiceServer::new(Grpc(notification));
     Routes::new(deliveries.max_decoding_message_size(message_bytes))
         .add_service(suppressions.max_decoding_message_size(message_bytes))
+        .add_service(dead_letters.max_decoding_message_size(message_bytes))
         .add_service(templates.max_decoding_message_size(message_bytes))
 }
 
@@ -144,5 +150,44 @@ impl TemplateService for Grpc {
     ) -> Result<Response<RenderMailResponse>, Status> {
         let caller = Caller::of(&request)?;
         Ok(render::render_mail(&self.0, &caller, request.into_inner())?.into())
+    }
+}
+
+#[tonic::async_trait]
+impl DeadLetterService for Grpc {
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        Ok(dead_letters::list::list_dead_letters(&self.0, &caller, request).await?.into())
+    }
+
+    async fn get_dead_letter(
+        &self,
+        request: Request<GetDeadLetterRequest>,
+    ) -> Result<Response<GetDeadLetterResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        Ok(dead_letters::get::get_dead_letter(&self.0, &caller, request).await?.into())
+    }
+
+    async fn replay_dead_letter(
+        &self,
+        request: Request<ReplayDeadLetterRequest>,
+    ) -> Result<Response<ReplayDeadLetterResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        Ok(dead_letters::replay::replay_dead_letter(&self.0, &caller, request).await?.into())
+    }
+
+    async fn discard_dead_letter(
+        &self,
+        request: Request<DiscardDeadLetterRequest>,
+    ) -> Result<Response<DiscardDeadLetterResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        Ok(dead_letters::discard::discard_dead_letter(&self.0, &caller, request).await?.into())
     }
 }

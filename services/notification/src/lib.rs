@@ -1,5 +1,6 @@
 //! The notification service: how people hear about it. Deliveries are what was mailed to whom and
 //! what became of it; suppressions are addresses that no mail goes to; templates are what mails say.
+//! Dead letters are the messages that consumers of whichever service gave up.
 //!
 //! - [`grpc`]: the RPCs, each delegating to a use case in `deliveries/`, `suppressions/` or
 //!   `templates/`. `bounces/` is what nobody asks for: reports arrive in a folder.
@@ -11,6 +12,7 @@
 
 mod bounces;
 mod bouncing;
+mod dead_letters;
 mod deliveries;
 mod domain;
 mod engine;
@@ -29,9 +31,10 @@ mod testing;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use bus::DeadLetterHandler;
 use db::Database;
 use kernel::Clock;
-use service::{Infra, Module, Peers};
+use service::{Chore, Infra, Module, Peers};
 
 use crate::{engine::Engine, instruments::Instruments, migration::Migrator};
 
@@ -69,10 +72,21 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     let notification = Arc::new(Notification::new(infra, database.clone())?);
     let folder = infra.settings.bounce_folder.clone();
     let timers = folder.map(|folder| bounces::collect::timer(notification.clone(), folder));
+    let (keeper, pruner) = (notification.clone(), notification.clone());
+    let dead_letters: DeadLetterHandler = Arc::new(move |dead| {
+        let notification = keeper.clone();
+        Box::pin(async move { dead_letters::keep::keep(&notification, dead).await })
+    });
+    let prune: Chore = Arc::new(move || {
+        let notification = pruner.clone();
+        Box::pin(async move { dead_letters::keep::prune(&notification).await })
+    });
     Ok(Module {
         grpc: Some(grpc::routes(notification, infra.settings.message_bytes)),
         database: Some(database),
         timers: timers.into_iter().collect(),
+        dead_letters: Some(dead_letters),
+        chores: vec![prune],
         ..Module::new(NAME)
     })
 }

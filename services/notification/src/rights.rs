@@ -11,6 +11,18 @@ use crate::{Notification, error::Error};
 /// The platform: the organisation above all others.
 pub(crate) const PLATFORM: Uuid = Uuid::nil();
 
+/// The scope, and the permission at the platform, of those who run it.
+const OPERATE: &str = "operations.manage";
+
+/// Refuses whoever does not run the platform. No transaction may be open.
+pub(crate) async fn require_operator(
+    notification: &Notification,
+    caller: &Caller,
+) -> Result<(), Error> {
+    let may = may(notification, caller, PLATFORM, OPERATE).await?;
+    if may { Ok(()) } else { Err(Error::PermissionMissing(OPERATE)) }
+}
+
 /// Whether the caller holds a right at an organisation: a service account by the scope of its name,
 /// anybody else if the organisation service, asked in the caller's own name, says so.
 ///

@@ -1,25 +1,8 @@
-//! Use cases about the suppression list, one a file, and what they share: who may.
+//! Use cases about the suppression list, one a file.
 
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod list;
-
-use service::Caller;
-
-use crate::{
-    Notification,
-    error::Error,
-    rights::{PLATFORM, may},
-};
-
-/// The scope, and the permission at the platform, that all of them need.
-const MANAGE: &str = "operations.manage";
-
-/// Refuses whoever does not run the platform. No transaction may be open.
-async fn require_operator(notification: &Notification, caller: &Caller) -> Result<(), Error> {
-    let may = may(notification, caller, PLATFORM, MANAGE).await?;
-    if may { Ok(()) } else { Err(Error::PermissionMissing(MANAGE)) }
-}
 
 #[cfg(test)]
 mod tests {
@@ -31,8 +14,10 @@ mod tests {
     use testkit::{Bench, Connection};
     use tonic::Status;
 
-    use super::*;
-    use crate::testing::{Stage, reason, violations};
+    use crate::{
+        rights::PLATFORM,
+        testing::{Stage, reason, violations},
+    };
 
     testkit::on_both_databases!(
         the_first_reason_stays_however_it_is_spelled,

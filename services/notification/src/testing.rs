@@ -10,6 +10,7 @@ use api::{
     notification::v1::{
         AttemptOutcome, ClaimDeliveryRequest, ClaimDeliveryResponse, Delivery, DeliveryChanged,
         GetDeliveryRequest, GetDeliveryResponse, RecordAttemptRequest,
+        dead_letter_service_client::DeadLetterServiceClient,
         delivery_service_client::DeliveryServiceClient,
         suppression_service_client::SuppressionServiceClient,
         template_service_client::TemplateServiceClient,
@@ -285,6 +286,10 @@ impl Caller {
 
     pub(crate) fn suppressions(&self) -> SuppressionServiceClient<Connection> {
         SuppressionServiceClient::new(self.connection.clone())
+    }
+
+    pub(crate) fn dead_letters(&self) -> DeadLetterServiceClient<Connection> {
+        DeadLetterServiceClient::new(self.connection.clone())
     }
 
     pub(crate) fn templates(&self) -> TemplateServiceClient<Connection> {

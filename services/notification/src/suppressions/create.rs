@@ -2,11 +2,11 @@ use api::notification::v1::{CreateSuppressionRequest, CreateSuppressionResponse}
 use kernel::{EmailAddress, Fields, Malformed, misleads};
 use service::Caller;
 
-use super::require_operator;
 use crate::{
     Notification,
     entity::suppression::{self, Model, Reason},
     error::Error,
+    rights,
 };
 
 /// Puts an address on the suppression list: no mail goes there any more.
@@ -25,7 +25,7 @@ pub(crate) async fn create_suppression(
     let (Some(email), Some(note)) = (email, note) else {
         return Err(Error::Invalid(fields));
     };
-    require_operator(notification, caller).await?;
+    rights::require_operator(notification, caller).await?;
     let row = Model {
         email: email.to_string(),
         id: notification.clock.new_id(),

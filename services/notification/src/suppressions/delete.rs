@@ -2,8 +2,7 @@ use api::notification::v1::{DeleteSuppressionRequest, DeleteSuppressionResponse}
 use kernel::{EmailAddress, Fields};
 use service::Caller;
 
-use super::require_operator;
-use crate::{Notification, entity::suppression, error::Error};
+use crate::{Notification, entity::suppression, error::Error, rights};
 
 /// Takes an address off the suppression list.
 ///
@@ -19,7 +18,7 @@ pub(crate) async fn delete_suppression(
     let Some(email) = fields.read("email", EmailAddress::parse(&email)) else {
         return Err(Error::Invalid(fields));
     };
-    require_operator(notification, caller).await?;
+    rights::require_operator(notification, caller).await?;
     let was_there = suppression::delete(notification.database.read(), &email).await?;
     if was_there { Ok(DeleteSuppressionResponse {}) } else { Err(Error::SuppressionNotFound) }
 }

@@ -3,8 +3,7 @@ use db::PageRequest;
 use kernel::{EmailAddress, Fields};
 use service::Caller;
 
-use super::require_operator;
-use crate::{Notification, entity::suppression, error::Error};
+use crate::{Notification, entity::suppression, error::Error, rights};
 
 /// The suppression list in the order of its making, or only what it says of one address.
 ///
@@ -21,7 +20,7 @@ pub(crate) async fn list_suppressions(
     let (Some(email), Some(page)) = (email, page) else {
         return Err(Error::Invalid(fields));
     };
-    require_operator(notification, caller).await?;
+    rights::require_operator(notification, caller).await?;
     let rows = suppression::list(notification.database.read(), email, &page).await?;
     let page = page.cut(rows, |row| row.id);
     Ok(ListSuppressionsResponse {

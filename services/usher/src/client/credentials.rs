@@ -86,6 +86,7 @@ mod tests {
     fn options(email: Option<&str>, account: Option<&str>) -> Options {
         Options {
             server: String::new(),
+            notification: String::new(),
             identity: String::new(),
             email: email.map(str::to_owned),
             account: account.map(str::to_owned),

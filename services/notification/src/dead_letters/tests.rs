@@ -1,0 +1,267 @@
+use api::notification::v1::{
+    DeadLetter, DeadLetterGround, DeadLetterState, DiscardDeadLetterRequest, GetDeadLetterRequest,
+    ListDeadLettersRequest, ReplayDeadLetterRequest,
+};
+use bus::{Ground, Handler, Message, Queue, Refusal};
+use kernel::{Duration, Uuid};
+use std::sync::{Arc, Mutex};
+use testkit::{Bench, eventually};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    rights::PLATFORM,
+    testing::{Caller, Stage, reason, violations},
+};
+
+testkit::on_both_databases!(
+    what_a_consumer_gave_up_is_kept_with_all_that_is_known,
+    a_replayed_one_comes_to_its_queue_again_and_waits_again_when_it_is_given_up_again,
+    of_two_who_decide_one_does,
+    what_is_no_message_of_ours_can_be_discarded_alone,
+    what_was_decided_is_forgotten_after_thirty_days_and_nothing_else,
+    only_who_runs_the_platform_sees_and_decides,
+    every_violation_is_named_at_once,
+);
+
+/// A consumer of another service, which refuses until it is told otherwise.
+struct Elsewhere {
+    seen: Arc<Mutex<Vec<Message>>>,
+    refuses: Arc<Mutex<bool>>,
+}
+
+const QUEUE: Queue = Queue { name: "test.mails", bindings: &["test.told.v1"], concurrency: 1 };
+
+impl Elsewhere {
+    async fn listen(stage: &Stage) -> Self {
+        // When it answers it keeps dead letters.
+        list(&stage.account("operations.manage"), DeadLetterState::Waiting).await;
+        let this = Self { seen: Arc::default(), refuses: Arc::new(Mutex::new(true)) };
+        let (seen, refuses) = (this.seen.clone(), this.refuses.clone());
+        let handler: Handler = Arc::new(move |message| {
+            seen.lock().unwrap().push(message);
+            let refused = *refuses.lock().unwrap();
+            let answer = if refused { Err(Refusal::Reject("no\nroom".to_owned())) } else { Ok(()) };
+            Box::pin(async move { answer })
+        });
+        tokio::spawn(stage.bench.infra.bus.consume(QUEUE, handler, CancellationToken::new()));
+        this
+    }
+
+    fn seen(&self) -> Vec<Message> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn message(stage: &Stage) -> Message {
+    let clock = &stage.bench.infra.clock;
+    Message {
+        id: clock.new_id(),
+        routing_key: QUEUE.bindings[0].to_owned(),
+        source: "usher/organisation".to_owned(),
+        subject: Uuid::from_u128(7),
+        time: clock.now(),
+        payload: vec![1, 2, 3],
+        traceparent: None,
+        attempt: 1,
+        queue: None,
+        redelivered: false,
+        must_arrive: true,
+    }
+}
+
+async fn give_up(stage: &Stage, message: Message) {
+    let answers = stage.bench.infra.bus.publish(vec![message]).await;
+    assert_eq!(answers, [Ok(())]);
+}
+
+async fn list(operator: &Caller, state: DeadLetterState) -> Vec<DeadLetter> {
+    let request = ListDeadLettersRequest { state: state.into(), ..Default::default() };
+    let answer = operator.dead_letters().list_dead_letters(request).await;
+    answer.unwrap().into_inner().dead_letters
+}
+
+async fn what_a_consumer_gave_up_is_kept_with_all_that_is_known(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let _elsewhere = Elsewhere::listen(&stage).await;
+    let operator = stage.account("operations.manage");
+    let message = message(&stage);
+    // Told of it twice, it is kept once.
+    give_up(&stage, message.clone()).await;
+    give_up(&stage, message.clone()).await;
+    let listed = list(&operator, DeadLetterState::Unspecified).await;
+    assert_eq!(listed.len(), 1);
+    let now = Some(api::timestamp(stage.bench.infra.clock.now()));
+    let expected = DeadLetter {
+        id: listed[0].id.clone(),
+        event_id: message.id.to_string(),
+        queue: QUEUE.name.to_owned(),
+        ground: DeadLetterGround::Rejected.into(),
+        error: "no room".to_owned(),
+        r#type: message.routing_key,
+        source: message.source,
+        subject: message.subject.to_string(),
+        time: now,
+        attempts: 1,
+        state: DeadLetterState::Waiting.into(),
+        created_at: now,
+        updated_at: now,
+        decided_by: String::new(),
+        payload: Vec::new(),
+    };
+    assert_eq!(listed[0], expected);
+    let request = GetDeadLetterRequest { id: expected.id.clone() };
+    let got = operator.dead_letters().get_dead_letter(request).await.unwrap().into_inner();
+    assert_eq!(got.dead_letter, Some(DeadLetter { payload: vec![1, 2, 3], ..expected }));
+}
+
+async fn a_replayed_one_comes_to_its_queue_again_and_waits_again_when_it_is_given_up_again(
+    bench: Bench,
+) {
+    let stage = Stage::set(bench).await;
+    let elsewhere = Elsewhere::listen(&stage).await;
+    let operator = stage.account("operations.manage");
+    let first = message(&stage);
+    give_up(&stage, first.clone()).await;
+    let id = list(&operator, DeadLetterState::Waiting).await.remove(0).id;
+    let replay = ReplayDeadLetterRequest { id: id.clone() };
+    for round in 1..=2 {
+        let answer = operator.dead_letters().replay_dead_letter(replay.clone()).await.unwrap();
+        let told = answer.into_inner().dead_letter.unwrap();
+        assert_eq!(told.state(), DeadLetterState::Replayed);
+        assert!(!told.decided_by.is_empty());
+        let again = eventually("it waits again", async || {
+            list(&operator, DeadLetterState::Waiting).await.pop()
+        })
+        .await;
+        assert_eq!((again.id, again.decided_by), (id.clone(), String::new()));
+        let seen = elsewhere.seen();
+        let queue = Some(QUEUE.name.to_owned());
+        assert_eq!(seen.len(), 1 + round);
+        assert_eq!(seen.last(), Some(&Message { queue, ..first.clone() }), "as it was at first");
+    }
+    *elsewhere.refuses.lock().unwrap() = false;
+    operator.dead_letters().replay_dead_letter(replay.clone()).await.unwrap();
+    eventually("it is handled", async || (elsewhere.seen().len() == 4).then_some(())).await;
+    assert_eq!(
+        reason(operator.dead_letters().replay_dead_letter(replay).await),
+        "DEAD_LETTER_DECIDED"
+    );
+}
+
+async fn of_two_who_decide_one_does(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let elsewhere = Elsewhere::listen(&stage).await;
+    let operator = stage.account("operations.manage");
+    for _ in 0..50 {
+        give_up(&stage, message(&stage)).await;
+        let id = list(&operator, DeadLetterState::Waiting).await.remove(0).id;
+        let before = elsewhere.seen().len();
+        *elsewhere.refuses.lock().unwrap() = false;
+        let (mut left, mut right) = (operator.dead_letters(), operator.dead_letters());
+        let (replayed, discarded) = tokio::join!(
+            left.replay_dead_letter(ReplayDeadLetterRequest { id: id.clone() }),
+            right.discard_dead_letter(DiscardDeadLetterRequest { id })
+        );
+        let mut outcomes = [reason(replayed), reason(discarded)];
+        let replays = usize::from(outcomes[0] == "OK");
+        outcomes.sort();
+        assert_eq!(outcomes, ["DEAD_LETTER_DECIDED", "OK"]);
+        eventually("the outbox is empty", async || {
+            let backlog = db::outbox::backlog(&stage.notification.database).await.unwrap();
+            (backlog.waiting == 0).then_some(())
+        })
+        .await;
+        assert_eq!(elsewhere.seen().len(), before + replays);
+        *elsewhere.refuses.lock().unwrap() = true;
+    }
+}
+
+async fn what_is_no_message_of_ours_can_be_discarded_alone(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let operator = stage.account("operations.manage");
+    let noise = bus::DeadLetter {
+        queue: QUEUE.name.to_owned(),
+        ground: Ground::Unreadable,
+        error: "it is not one of our messages".to_owned(),
+        message: Err(b"noise".to_vec()),
+    };
+    super::keep::keep(&stage.notification, noise).await.unwrap();
+    let letter = list(&operator, DeadLetterState::Waiting).await.remove(0);
+    assert_eq!((letter.event_id, letter.r#type), (String::new(), String::new()));
+    let replay = ReplayDeadLetterRequest { id: letter.id.clone() };
+    let refused = operator.dead_letters().replay_dead_letter(replay).await;
+    assert_eq!(reason(refused), "DEAD_LETTER_UNREADABLE");
+    let discard = DiscardDeadLetterRequest { id: letter.id.clone() };
+    operator.dead_letters().discard_dead_letter(discard.clone()).await.unwrap();
+    assert_eq!(list(&operator, DeadLetterState::Discarded).await[0].id, letter.id);
+    assert!(list(&operator, DeadLetterState::Waiting).await.is_empty());
+    let again = operator.dead_letters().discard_dead_letter(discard).await;
+    assert_eq!(reason(again), "DEAD_LETTER_DECIDED");
+}
+
+async fn what_was_decided_is_forgotten_after_thirty_days_and_nothing_else(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let _elsewhere = Elsewhere::listen(&stage).await;
+    let operator = stage.account("operations.manage");
+    give_up(&stage, message(&stage)).await;
+    give_up(&stage, message(&stage)).await;
+    let id = list(&operator, DeadLetterState::Waiting).await.remove(0).id;
+    let discard = DiscardDeadLetterRequest { id };
+    operator.dead_letters().discard_dead_letter(discard).await.unwrap();
+    stage.pass(Duration::days(30));
+    super::keep::prune(&stage.notification).await.unwrap();
+    let left = crate::entity::dead_letter::list;
+    let database = stage.notification.database.read();
+    use crate::entity::dead_letter::State;
+    assert_eq!(left(database, State::Discarded, "", None, 9).await.unwrap().len(), 1);
+    stage.pass(Duration::seconds(1));
+    super::keep::prune(&stage.notification).await.unwrap();
+    assert!(left(database, State::Discarded, "", None, 9).await.unwrap().is_empty());
+    assert_eq!(left(database, State::Waiting, "", None, 9).await.unwrap().len(), 1);
+}
+
+async fn only_who_runs_the_platform_sees_and_decides(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let _elsewhere = Elsewhere::listen(&stage).await;
+    give_up(&stage, message(&stage)).await;
+    let id = list(&stage.account("operations.manage"), DeadLetterState::Waiting).await.remove(0).id;
+    // Of their own organisation people may do everything; this is asked at the platform.
+    stage.allow("operations.manage", stage.organisation);
+    for stranger in [stage.person(), stage.account("deliveries.write deliveries.read")] {
+        let mut letters = stranger.dead_letters();
+        let expected = "PERMISSION_MISSING";
+        assert_eq!(
+            reason(letters.list_dead_letters(ListDeadLettersRequest::default()).await),
+            expected
+        );
+        for id in [id.clone(), Uuid::from_u128(1).to_string()] {
+            let get = GetDeadLetterRequest { id: id.clone() };
+            assert_eq!(reason(letters.get_dead_letter(get).await), expected);
+            let replay = ReplayDeadLetterRequest { id: id.clone() };
+            assert_eq!(reason(letters.replay_dead_letter(replay).await), expected);
+            let discard = DiscardDeadLetterRequest { id };
+            assert_eq!(reason(letters.discard_dead_letter(discard).await), expected);
+        }
+    }
+    stage.allow("operations.manage", PLATFORM);
+    assert_eq!(list(&stage.person(), DeadLetterState::Waiting).await.len(), 1);
+    let unknown = GetDeadLetterRequest { id: Uuid::from_u128(1).to_string() };
+    let answer = stage.person().dead_letters().get_dead_letter(unknown).await;
+    assert_eq!(reason(answer), "DEAD_LETTER_NOT_FOUND");
+}
+
+async fn every_violation_is_named_at_once(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let operator = stage.account("operations.manage");
+    let request = ListDeadLettersRequest {
+        queue: "q".repeat(256),
+        state: 9,
+        page_size: 101,
+        page_token: "rubbish!".to_owned(),
+    };
+    let answer = operator.dead_letters().list_dead_letters(request).await;
+    assert_eq!(violations(answer), ["page_size", "page_token", "queue", "state"]);
+    let id = "7".to_owned();
+    let answer = operator.dead_letters().replay_dead_letter(ReplayDeadLetterRequest { id }).await;
+    assert_eq!(violations(answer), ["id"]);
+}
