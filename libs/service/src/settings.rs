@@ -11,7 +11,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration
 use bus::{BusUrl, RetrySteps};
 use cache::CacheUrl;
 use db::DatabaseUrl;
-use kernel::EmailAddress;
+use kernel::{EmailAddress, MailDomain};
 use secrecy::SecretString;
 
 use crate::MailUrl;
@@ -120,6 +120,7 @@ pub struct Settings {
     pub smtp_url: MailUrl,
     pub mail_from: EmailAddress,
     pub bounce_folder: Option<PathBuf>,
+    pub mail_sender_domains: Vec<MailDomain>,
     pub public_url: String,
     pub listen: SocketAddr,
     pub management_listen: SocketAddr,
@@ -161,13 +162,14 @@ impl Settings {
         reader.reject_unknown();
         let (port, management) = role.default_ports();
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let settings = Self {
+        let mut settings = Self {
             role,
             environment: reader.read("environment", parse_environment, Environment::Production),
             database_url: reader.needed("database_url", DatabaseUrl::parse, unset_database()),
             bus_url: reader.needed("bus_url", BusUrl::parse, BusUrl::Memory),
             cache_url: reader.needed("cache_url", CacheUrl::parse, CacheUrl::Memory),
             smtp_url: reader.needed("smtp_url", MailUrl::parse, MailUrl::Mailbox(PathBuf::new())),
+            mail_sender_domains: reader.read("mail_sender_domains", parse_domains, Vec::new()),
             mail_from: reader.email("mail_from"),
             bounce_folder: reader.read("bounce_folder", parse_folder, None),
             public_url: reader.read("public_url", parse_origin, "http://127.0.0.1:8080".into()),
@@ -222,6 +224,10 @@ impl Settings {
                 false,
             ),
         };
+        if settings.mail_sender_domains.is_empty() {
+            settings.mail_sender_domains =
+                MailDomain::parse(settings.mail_from.domain()).into_iter().collect();
+        }
         if settings.access_request_overdue_days >= settings.access_request_expiry_days {
             // What has expired cannot become overdue.
             reader.reject("access_request_overdue_days");

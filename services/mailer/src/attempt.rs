@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::{
     Mailer,
-    message::{Envelope, compose},
+    message::{Author, Envelope, compose},
     peers::{incomplete, is_passing, refusal},
 };
 
@@ -22,6 +22,10 @@ pub(crate) struct Due<'a> {
     /// The event; it holds no secrets.
     pub cause: &'a Message,
     pub organisation_id: String,
+    /// From the root down to the organisation.
+    pub organisation_path: Vec<String>,
+    /// What it is about; may be empty.
+    pub application_id: String,
     pub about: About,
     pub recipient: EmailAddress,
     /// The recipient's name; may be empty.
@@ -46,6 +50,8 @@ struct Attempt {
     claim_id: String,
     recipient: EmailAddress,
     name: String,
+    organisation_path: Vec<String>,
+    application_id: String,
     variables: HashMap<String, String>,
 }
 
@@ -83,7 +89,18 @@ impl Failure {
 /// Sends a mail unless it is sent already, or given up. Held by another worker, it is asked for
 /// again later: that worker may have crashed.
 pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result<(), Refusal> {
-    let Due { cause, organisation_id, about, recipient, name, template, locale, variables } = due;
+    let Due {
+        cause,
+        organisation_id,
+        organisation_path,
+        application_id,
+        about,
+        recipient,
+        name,
+        template,
+        locale,
+        variables,
+    } = due;
     let (invitation_id, issue, access_request_id) = match about {
         About::Invitation(id, issue) => (id, issue, String::new()),
         About::AccessRequest(id) => (String::new(), 0, id),
@@ -113,12 +130,16 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
     }
     let given = variables.into_iter().filter(|(_, text)| !text.is_empty());
     let variables = given.map(|(name, text)| (name.to_owned(), text)).collect();
-    attempt(
-        mailer,
-        auth,
-        Attempt { delivery, claim_id: claim.claim_id, recipient, name, variables },
-    )
-    .await
+    let claimed = Attempt {
+        delivery,
+        claim_id: claim.claim_id,
+        recipient,
+        name,
+        organisation_path,
+        application_id,
+        variables,
+    };
+    attempt(mailer, auth, claimed).await
 }
 
 /// Nothing is to be sent for an event any more, and nobody is to wait for it.
@@ -196,15 +217,25 @@ fn enhanced_status(words: &str) -> String {
 }
 
 async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Failure> {
-    let Attempt { delivery, claim_id: _, recipient, name, variables } = attempt;
+    let Attempt {
+        delivery,
+        claim_id: _,
+        recipient,
+        name,
+        organisation_path,
+        application_id,
+        variables,
+    } = attempt;
     let request = RenderMailRequest {
         template: delivery.template.clone(),
         locale: delivery.locale.clone(),
         organisation_id: delivery.organisation_id.clone(),
         variables: variables.clone(),
+        organisation_path: organisation_path.clone(),
+        application_id: application_id.clone(),
     };
     let mut client = TemplateServiceClient::new(mailer.peers.notification(auth));
-    let RenderMailResponse { subject, text, html } = match client.render_mail(request).await {
+    let answer = match client.render_mail(request).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => {
             let words = format!("RenderMail: {:?}", status.code());
@@ -212,8 +243,9 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Fail
             return Err(Failure::own(!is_passing(&status), "template", kind, words));
         }
     };
+    let RenderMailResponse { subject, text, html, sender } = answer;
     let envelope = Envelope {
-        from: &mailer.from,
+        from: &Author::new(sender.unwrap_or_default(), &mailer.from),
         to: recipient,
         name,
         message_id: &delivery.message_id,

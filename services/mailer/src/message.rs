@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use api::notification::v1::Sender;
 use kernel::{EmailAddress, Time};
 use lettre::{
     Address, Message,
@@ -12,12 +13,33 @@ use lettre::{
     },
 };
 
-/// The name that mail comes from.
+/// The name that mail comes from where nobody says another.
 const SENDER: &str = "Usher";
+
+/// Whom a mail comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Author {
+    name: String,
+    address: EmailAddress,
+    reply_to: Option<EmailAddress>,
+}
+
+impl Author {
+    /// As the notification service says; what is left out, or is no address, is the platform's.
+    pub(crate) fn new(sender: Sender, platform: &EmailAddress) -> Self {
+        let Sender { display_name, reply_to, from_address } = sender;
+        let name = header(&display_name);
+        Self {
+            name: if name.is_empty() { SENDER.to_owned() } else { name },
+            address: EmailAddress::parse(&from_address).unwrap_or_else(|_| platform.clone()),
+            reply_to: EmailAddress::parse(&reply_to).ok(),
+        }
+    }
+}
 
 /// Everything but the contents.
 pub(crate) struct Envelope<'a> {
-    pub from: &'a EmailAddress,
+    pub from: &'a Author,
     pub to: &'a EmailAddress,
     /// The recipient's name; may be empty.
     pub name: &'a str,
@@ -57,8 +79,12 @@ pub(crate) fn compose(
     let alternatives = MultiPart::alternative()
         .singlepart(part(ContentType::TEXT_PLAIN, lines(text)))
         .singlepart(part(ContentType::TEXT_HTML, lines(html)));
-    let message = Message::builder()
-        .from(Mailbox::new(Some(SENDER.to_owned()), address(from)?))
+    let mut builder = Message::builder();
+    if let Some(reply_to) = &from.reply_to {
+        builder = builder.reply_to(Mailbox::new(None, address(reply_to)?));
+    }
+    let message = builder
+        .from(Mailbox::new(Some(from.name.clone()), address(&from.address)?))
         .to(Mailbox::new(Some(header(name)).filter(|name| !name.is_empty()), address(to)?))
         .subject(header(subject))
         .date(SystemTime::from(date))

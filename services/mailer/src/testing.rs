@@ -17,7 +17,7 @@ use api::{
     organisation::v1::{
         AccessRequest, AccessRequestMail, AccessRequestMailDue, AccessRequestState,
         GetAccessRequestMailResponse, GetInvitationMailResponse, Invitation, InvitationCreated,
-        InvitationReminded,
+        InvitationReminded, InvitationSettled,
     },
 };
 use kernel::{Clock, ManualClock, Uuid};
@@ -94,6 +94,7 @@ impl Default for World {
                 decided_by_display_name: "Emmy Noether".to_owned(),
                 link: "https://usher.example/requests/4".to_owned(),
                 locale: "de-AT".to_owned(),
+                organisation_path: Vec::new(),
             },
             mail: GetInvitationMailResponse {
                 superseded: false,
@@ -108,6 +109,7 @@ impl Default for World {
                 subject: "Grace Hopper invites you".to_owned(),
                 text: "Hello Ada,\n\nopen https://usher.example/invitations/token\n".to_owned(),
                 html: "<p>Hello Ada</p>\n".to_owned(),
+                sender: None,
             },
             failures: HashMap::new(),
             recorded: Vec::new(),
@@ -186,6 +188,17 @@ impl Stage {
             issue: 1,
         };
         self.message("organisation.invitation.reminded.v1", &payload)
+    }
+
+    /// An event that tells of the end of an invitation.
+    pub(crate) fn settled(&self, state: &str) -> Message {
+        let payload = InvitationSettled {
+            invitation_id: Uuid::from_u128(1).to_string(),
+            organisation_id: Uuid::from_u128(2).to_string(),
+            state: state.to_owned(),
+            issue: 1,
+        };
+        self.message("organisation.invitation.settled.v1", &payload)
     }
 
     /// An event that asks for a mail about an access request.

@@ -20,11 +20,9 @@ mod text;
 
 use pulldown_cmark::{Event, Options, Parser};
 
-#[allow(unused_imports, reason = "overrides, which are checked, come next")]
-pub(crate) use check::Violation;
 pub(crate) use sandbox::Error;
 
-use self::{sandbox::Sandbox, source::Source};
+use self::{check::Violation, sandbox::Sandbox, source::Source};
 use crate::domain::{
     template::{Language, Template},
     variable::Variables,
@@ -100,7 +98,6 @@ impl Engine {
 
     /// What is wrong with a template that somebody wants to save, in the order of its lines; nothing
     /// if it may be saved.
-    #[allow(dead_code, reason = "overrides, which are checked, come next")]
     pub(crate) fn check(
         &self,
         template: Template,

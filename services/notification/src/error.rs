@@ -54,9 +54,21 @@ pub(crate) enum Error {
     /// The dead letter is no message of ours, and can only be discarded.
     #[error("the dead letter cannot be read: it can only be discarded")]
     DeadLetterUnreadable,
-    /// There is no template of that name.
+    /// There is no template of that name, or it is not overridden there.
     #[error("there is no such template")]
     TemplateNotFound,
+    /// There is no such organisation, or the caller may not see it.
+    #[error("there is no such organisation")]
+    OrganisationNotFound,
+    /// It changed since it was read.
+    #[error("it changed since it was read")]
+    EtagMismatch,
+    /// The organisation does not say whom its mails come from.
+    #[error("there is no such sender")]
+    SenderNotFound,
+    /// The organisation or application has overridden as many templates as one may.
+    #[error("no more templates can be overridden here")]
+    TemplateLimitReached(u64),
     /// A service that this call needs did not answer well.
     #[error("a service that this call needs does not answer")]
     PeerUnavailable(Code),
@@ -94,6 +106,10 @@ impl From<Error> for Status {
             Error::DeadLetterDecided => (Code::FailedPrecondition, "DEAD_LETTER_DECIDED", vec![], None),
             Error::DeadLetterUnreadable => (Code::FailedPrecondition, "DEAD_LETTER_UNREADABLE", vec![], None),
             Error::TemplateNotFound => (Code::NotFound, "TEMPLATE_NOT_FOUND", vec![], None),
+            Error::OrganisationNotFound => (Code::NotFound, "ORGANISATION_NOT_FOUND", vec![], None),
+            Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH", vec![], None),
+            Error::SenderNotFound => (Code::NotFound, "SENDER_NOT_FOUND", vec![], None),
+            Error::TemplateLimitReached(limit) => (Code::ResourceExhausted, "TEMPLATE_LIMIT_REACHED", vec![("limit", limit.to_string())], None),
         };
         service::refusal(DOMAIN, code, reason, error.to_string(), &metadata, retry_after)
     }

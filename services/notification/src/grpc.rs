@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use api::notification::v1::{
     ClaimDeliveryRequest, ClaimDeliveryResponse, CreateSuppressionRequest,
-    CreateSuppressionResponse, DeleteSuppressionRequest, DeleteSuppressionResponse,
+    CreateSuppressionResponse, DeleteSenderRequest, DeleteSenderResponse, DeleteSuppressionRequest,
+    DeleteSuppressionResponse, DeleteTemplateRequest, DeleteTemplateResponse,
     DiscardDeadLetterRequest, DiscardDeadLetterResponse, GetDeadLetterRequest,
     GetDeadLetterResponse, GetDeliveryCauseRequest, GetDeliveryCauseResponse, GetDeliveryRequest,
-    GetDeliveryResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListDeliveriesRequest,
+    GetDeliveryResponse, GetSenderRequest, GetSenderResponse, GetTemplateRequest,
+    GetTemplateResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListDeliveriesRequest,
     ListDeliveriesResponse, ListSuppressionsRequest, ListSuppressionsResponse,
-    RecordAttemptRequest, RecordAttemptResponse, RenderMailRequest, RenderMailResponse,
-    ReplayDeadLetterRequest, ReplayDeadLetterResponse, ReportBounceRequest, ReportBounceResponse,
-    ResendDeliveryRequest, ResendDeliveryResponse, WithdrawDeliveryRequest,
-    WithdrawDeliveryResponse,
+    ListTemplateVersionsRequest, ListTemplateVersionsResponse, ListTemplatesRequest,
+    ListTemplatesResponse, PreviewTemplateRequest, PreviewTemplateResponse, RecordAttemptRequest,
+    RecordAttemptResponse, RenderMailRequest, RenderMailResponse, ReplayDeadLetterRequest,
+    ReplayDeadLetterResponse, ReportBounceRequest, ReportBounceResponse, ResendDeliveryRequest,
+    ResendDeliveryResponse, UpdateSenderRequest, UpdateSenderResponse, UpdateTemplateRequest,
+    UpdateTemplateResponse, WithdrawDeliveryRequest, WithdrawDeliveryResponse,
     dead_letter_service_server::{DeadLetterService, DeadLetterServiceServer},
     delivery_service_server::{DeliveryService, DeliveryServiceServer},
+    sender_service_server::{SenderService, SenderServiceServer},
     suppression_service_server::{SuppressionService, SuppressionServiceServer},
     template_service_server::{TemplateService, TemplateServiceServer},
 };
@@ -24,17 +29,18 @@ use tonic::{Request, Response, Status, service::Routes};
 use crate::{
     Notification, dead_letters,
     deliveries::{claim, get, get_cause, list, record, report_bounce, resend, withdraw},
-    suppressions,
-    templates::render,
+    senders, suppressions, templates,
 };
 
 /// The service's RPCs; no message may be longer than `message_bytes`.
 pub(crate) fn routes(notification: Arc<Notification>, message_bytes: usize) -> Routes {
     let deliveries = DeliveryServiceServer::new(Grpc(notification.clone()));
+    let senders = SenderServiceServer::new(Grpc(notification.clone()));
     let suppressions = SuppressionServiceServer::new(Grpc(notification.clone()));
     let dead_letters = DeadLetterServiceServer::new(Grpc(notification.clone()));
     let templates = TemplateServiceServer::new(Grpc(notification));
     Routes::new(deliveries.max_decoding_message_size(message_bytes))
+        .add_service(senders.max_decoding_message_size(message_bytes))
         .add_service(suppressions.max_decoding_message_size(message_bytes))
         .add_service(dead_letters.max_decoding_message_size(message_bytes))
         .add_service(templates.max_decoding_message_size(message_bytes))
@@ -149,7 +155,86 @@ impl TemplateService for Grpc {
         request: Request<RenderMailRequest>,
     ) -> Result<Response<RenderMailResponse>, Status> {
         let caller = Caller::of(&request)?;
-        Ok(render::render_mail(&self.0, &caller, request.into_inner())?.into())
+        Ok(templates::render::render_mail(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn list_templates(
+        &self,
+        request: Request<ListTemplatesRequest>,
+    ) -> Result<Response<ListTemplatesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(templates::list::list_templates(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn get_template(
+        &self,
+        request: Request<GetTemplateRequest>,
+    ) -> Result<Response<GetTemplateResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(templates::get::get_template(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn update_template(
+        &self,
+        request: Request<UpdateTemplateRequest>,
+    ) -> Result<Response<UpdateTemplateResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(templates::update::update_template(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn delete_template(
+        &self,
+        request: Request<DeleteTemplateRequest>,
+    ) -> Result<Response<DeleteTemplateResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(templates::delete::delete_template(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn list_template_versions(
+        &self,
+        request: Request<ListTemplateVersionsRequest>,
+    ) -> Result<Response<ListTemplateVersionsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(templates::list_versions::list_template_versions(&self.0, &caller, request.into_inner())
+            .await?
+            .into())
+    }
+
+    async fn preview_template(
+        &self,
+        request: Request<PreviewTemplateRequest>,
+    ) -> Result<Response<PreviewTemplateResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(templates::preview::preview_template(&self.0, &caller, request.into_inner())
+            .await?
+            .into())
+    }
+}
+
+#[tonic::async_trait]
+impl SenderService for Grpc {
+    async fn get_sender(
+        &self,
+        request: Request<GetSenderRequest>,
+    ) -> Result<Response<GetSenderResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(senders::get::get_sender(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn update_sender(
+        &self,
+        request: Request<UpdateSenderRequest>,
+    ) -> Result<Response<UpdateSenderResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(senders::update::update_sender(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn delete_sender(
+        &self,
+        request: Request<DeleteSenderRequest>,
+    ) -> Result<Response<DeleteSenderResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(senders::delete::delete_sender(&self.0, &caller, request.into_inner()).await?.into())
     }
 }
 

@@ -2,11 +2,12 @@
 //! what became of it; suppressions are addresses that no mail goes to; templates are what mails say.
 //! Dead letters are the messages that consumers of whichever service gave up.
 //!
-//! - [`grpc`]: the RPCs, each delegating to a use case in `deliveries/`, `suppressions/` or
-//!   `templates/`. `bounces/` is what nobody asks for: reports arrive in a folder.
+//! - [`grpc`]: the RPCs, each delegating to a use case in `deliveries/`, `suppressions/`,
+//!   `templates/` or `senders/`. `bounces/` is what nobody asks for: reports arrive in a folder.
 //! - [`report`] and [`bouncing`]: what a report about a mail says, and what it leads to.
 //! - [`domain`]: rules without I/O. [`engine`]: what fills templates.
 //! - [`entity`] and [`migration`]: the tables.
+//! - [`rights`]: what the organisation service says of callers and of the tree.
 //!
 //! Its events are documented in `notification/v1/events.proto`.
 
@@ -23,6 +24,7 @@ mod instruments;
 mod migration;
 mod report;
 mod rights;
+mod senders;
 mod suppressions;
 mod templates;
 #[cfg(test)]
@@ -31,14 +33,17 @@ mod testing;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use api::notification::v1::Sender;
 use bus::DeadLetterHandler;
 use db::Database;
-use kernel::Clock;
+use kernel::{Clock, MailDomain};
 use service::{Chore, Infra, Module, Peers};
 
-use crate::{engine::Engine, instruments::Instruments, migration::Migrator};
+use crate::{engine::Engine, entity::sender::Said, instruments::Instruments, migration::Migrator};
 
 const NAME: &str = "notification";
+/// The name that mails come from where nobody says another.
+const SENDER: &str = "Usher";
 
 /// What every use case works with.
 struct Notification {
@@ -49,6 +54,8 @@ struct Notification {
     instruments: Instruments,
     /// How often an attempt may be delayed before the delivery is given up.
     retry_steps: i32,
+    /// The domains that mails may come from.
+    sender_domains: Vec<MailDomain>,
 }
 
 impl Notification {
@@ -60,7 +67,21 @@ impl Notification {
             engine: Engine::load()?,
             instruments: Instruments::new(),
             retry_steps: i32::try_from(infra.settings.retry_steps.0.len())?,
+            sender_domains: infra.settings.mail_sender_domains.clone(),
         })
+    }
+
+    /// A sender as mails have it. An address of a domain that is no longer among the settings is the
+    /// platform's again.
+    fn sender(&self, said: Option<Said>) -> Sender {
+        let Said { display_name, reply_to, from_address } = said.unwrap_or_default();
+        let domain = from_address.rsplit('@').next().unwrap_or_default();
+        let is_ours = self.sender_domains.iter().any(|ours| ours.as_str() == domain);
+        Sender {
+            display_name: if display_name.is_empty() { SENDER.to_owned() } else { display_name },
+            reply_to,
+            from_address: if is_ours { from_address } else { String::new() },
+        }
     }
 }
 

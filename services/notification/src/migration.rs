@@ -4,6 +4,7 @@ mod m0002_deliveries;
 mod m0003_access_requests;
 mod m0004_delivery_history;
 mod m0005_suppressions;
+mod m0006_templates;
 mod m0007_dead_letters;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(db::migration::Order),
             Box::new(m0004_delivery_history::DeliveryHistory),
             Box::new(m0005_suppressions::Suppressions),
+            Box::new(m0006_templates::Templates),
             Box::new(m0007_dead_letters::DeadLetters),
         ]
     }

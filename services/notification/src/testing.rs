@@ -1,33 +1,31 @@
-//! A stage for tests: the service as production starts it, beside an organisation service that
-//! answers what the test wants.
+//! A stage for tests: the service as production starts it, beside peers that answer what the test
+//! wants.
+
+mod peers;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use api::{
-    notification::v1::{
-        AttemptOutcome, ClaimDeliveryRequest, ClaimDeliveryResponse, Delivery, DeliveryChanged,
-        GetDeliveryRequest, GetDeliveryResponse, RecordAttemptRequest,
-        dead_letter_service_client::DeadLetterServiceClient,
-        delivery_service_client::DeliveryServiceClient,
-        suppression_service_client::SuppressionServiceClient,
-        template_service_client::TemplateServiceClient,
-    },
-    organisation::v1::{
-        CheckPermissionRequest, CheckPermissionResponse,
-        permission_service_server::{PermissionService, PermissionServiceServer},
-    },
+use api::notification::v1::{
+    AttemptOutcome, ClaimDeliveryRequest, ClaimDeliveryResponse, Delivery, DeliveryChanged,
+    GetDeliveryRequest, GetDeliveryResponse, RecordAttemptRequest,
+    dead_letter_service_client::DeadLetterServiceClient,
+    delivery_service_client::DeliveryServiceClient, sender_service_client::SenderServiceClient,
+    suppression_service_client::SuppressionServiceClient,
+    template_service_client::TemplateServiceClient,
 };
 use bus::{Handler, Queue};
 use kernel::{Duration, Uuid};
 use prost::Message as _;
-use service::{Message, Module};
+use service::Message;
 use testkit::{Bench, Connection, Served, eventually};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::Status;
 use tonic_types::StatusExt as _;
+
+use self::peers::Peers;
 
 /// The running service.
 pub(crate) struct Stage {
@@ -35,28 +33,26 @@ pub(crate) struct Stage {
     served: Served,
     /// What the service's use cases work with: to look at its tables, and to race.
     pub notification: Arc<crate::Notification>,
-    /// The only organisation whose deliveries anybody may read; see [`Stage::asked`].
+    /// The organisation of which anybody may read the deliveries, and read and change the templates;
+    /// see [`Stage::asked`] and [`Stage::allow`].
     pub organisation: Uuid,
-    asked: Arc<Mutex<Vec<String>>>,
-    allowed: Allowed,
+    peers: Peers,
     told: Arc<Mutex<Vec<Message>>>,
-    _organisations: Served,
+    _served_peers: Served,
 }
-
-/// Who may do what: permission and organisation.
-type Allowed = Arc<Mutex<Vec<(String, Uuid)>>>;
 
 impl Stage {
     pub(crate) async fn set(mut bench: Bench) -> Self {
         let organisation = bench.infra.clock.new_id();
-        let asked = Arc::default();
-        let read = ("deliveries.read".to_owned(), organisation);
-        let allowed = Allowed::new(Mutex::new(vec![read]));
-        let permissions = Permissions { allowed: allowed.clone(), asked: Arc::clone(&asked) };
-        let routes = Routes::new(PermissionServiceServer::new(permissions));
-        let organisations = Module { grpc: Some(routes), ..Module::new("organisation") };
-        let organisations = bench.serve(organisations).await;
-        Arc::make_mut(&mut bench.infra.settings).organisation_url = organisations.url.clone();
+        let peers = Peers::new(bench.service_token("permissions.check"));
+        peers.place(&[organisation]);
+        for permission in ["deliveries.read", "templates.read", "templates.update"] {
+            peers.allow(permission, organisation);
+        }
+        let served_peers = bench.serve(peers.module()).await;
+        let settings = Arc::make_mut(&mut bench.infra.settings);
+        settings.organisation_url = served_peers.url.clone();
+        settings.identity_url = served_peers.url.clone();
 
         assert!(crate::build(&bench.infra).await.is_err(), "migrations are pending");
         assert_ne!(crate::migrate(&bench.infra).await.unwrap(), 0);
@@ -69,16 +65,34 @@ impl Stage {
             served,
             notification: Arc::new(notification),
             organisation,
-            asked,
-            allowed,
+            peers,
             told,
-            _organisations: organisations,
+            _served_peers: served_peers,
         }
     }
 
     /// Everybody may do something at an organisation from now on.
     pub(crate) fn allow(&self, permission: &str, organisation: Uuid) {
-        self.allowed.lock().unwrap().push((permission.to_owned(), organisation));
+        self.peers.allow(permission, organisation);
+    }
+
+    /// Puts organisations into one line of the tree, the root first.
+    pub(crate) fn place(&self, path: &[Uuid]) {
+        self.peers.place(path);
+    }
+
+    /// A new identifier.
+    pub(crate) fn id(&self) -> Uuid {
+        self.bench.infra.clock.new_id()
+    }
+
+    /// The service again, with other domains that mails may come from.
+    pub(crate) async fn restart_with_domains(&mut self, domains: &[&str]) {
+        let domains = domains.iter().map(|domain| kernel::MailDomain::parse(domain).unwrap());
+        let settings = Arc::make_mut(&mut self.bench.infra.settings);
+        settings.mail_sender_domains = domains.collect();
+        let module = crate::build(&self.bench.infra).await.unwrap();
+        self.served = self.bench.serve(module).await;
     }
 
     /// What was told of a delivery, each event once, in the order of its changes: the last part but one
@@ -147,7 +161,7 @@ impl Stage {
 
     /// The authorisation of every question that the organisation service was asked.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.peers.asked()
     }
 
     /// An organisation that nobody may look into.
@@ -292,6 +306,10 @@ impl Caller {
         DeadLetterServiceClient::new(self.connection.clone())
     }
 
+    pub(crate) fn senders(&self) -> SenderServiceClient<Connection> {
+        SenderServiceClient::new(self.connection.clone())
+    }
+
     pub(crate) fn templates(&self) -> TemplateServiceClient<Connection> {
         TemplateServiceClient::new(self.connection.clone())
     }
@@ -309,26 +327,4 @@ pub(crate) fn violations<T>(answer: Result<T, Status>) -> Vec<String> {
     let Err(status) = answer else { return Vec::new() };
     let request = status.get_details_bad_request().unwrap();
     request.field_violations.into_iter().map(|violation| violation.field).collect()
-}
-
-/// Allows what it is told to, to whoever asks about themselves.
-struct Permissions {
-    allowed: Allowed,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-#[tonic::async_trait]
-impl PermissionService for Permissions {
-    async fn check_permission(
-        &self,
-        request: Request<CheckPermissionRequest>,
-    ) -> Result<Response<CheckPermissionResponse>, Status> {
-        let auth = request.metadata().get("authorization").map(|auth| auth.to_str().unwrap());
-        self.asked.lock().unwrap().push(auth.unwrap_or_default().to_owned());
-        let CheckPermissionRequest { subject_id, organisation_id, permission } =
-            request.into_inner();
-        let asked = (permission, organisation_id.parse().unwrap());
-        let allowed = subject_id.is_empty() && self.allowed.lock().unwrap().contains(&asked);
-        Ok(Response::new(CheckPermissionResponse { allowed }))
-    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod create;
 pub(crate) mod get;
+pub(crate) mod get_path;
 pub(crate) mod list;
 pub(crate) mod preview_move;
 pub(crate) mod relocate;

@@ -22,6 +22,7 @@ pub(crate) async fn settled(
         invitation_id: invitation.id.to_string(),
         organisation_id: invitation.organisation_id.to_string(),
         state: state.as_str().to_owned(),
+        issue: invitation.issue,
     };
     change.announce("organisation.invitation.settled.v1", invitation.id, &event).await?;
     if invitation.callback_url.is_empty() {

@@ -129,7 +129,11 @@ async fn an_issue_that_was_overtaken_is_not_mailed() {
     owner.post(&path, &json!({})).await.expect(200);
     let mut invitations = InvitationServiceClient::new(platform.organisation());
     for issue in [1, 2] {
-        let request = GetInvitationMailRequest { invitation_id: invitation_id.clone(), issue };
+        let request = GetInvitationMailRequest {
+            invitation_id: invitation_id.clone(),
+            issue,
+            expired: false,
+        };
         let mail = invitations.get_invitation_mail(with_token(&mailer, request)).await;
         assert_eq!(mail.expect("an answer").into_inner().superseded, issue == 1);
     }

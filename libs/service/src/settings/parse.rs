@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, path::PathBuf};
 
+use kernel::MailDomain;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Environment, LogFormat};
@@ -92,6 +93,10 @@ pub(super) fn parse_password(text: &str) -> Result<Option<SecretString>, ()> {
     let secret = SecretString::from(text);
     let length = secret.expose_secret().chars().count();
     if (15..=128).contains(&length) { Ok(Some(secret)) } else { Err(()) }
+}
+
+pub(super) fn parse_domains(text: &str) -> Result<Vec<MailDomain>, ()> {
+    text.split(',').map(|domain| MailDomain::parse(domain.trim()).map_err(|_| ())).collect()
 }
 
 pub(super) fn parse_parts(text: &str) -> Result<Vec<String>, ()> {

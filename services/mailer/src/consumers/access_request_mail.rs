@@ -77,6 +77,8 @@ pub(super) async fn send(
     let due = Due {
         cause: message,
         organisation_id: request.organisation_id.clone(),
+        organisation_path: mail.organisation_path.clone(),
+        application_id: request.application_id.clone(),
         about: About::AccessRequest(request.id.clone()),
         recipient,
         name,
@@ -335,6 +337,7 @@ mod tests {
                 subject: text.clone(),
                 text: text.clone(),
                 html: format!("<p>{text}</p>"),
+                sender: None,
             };
             let stage = Stage::set(world).await;
             assert_eq!(stage.hear(stage.request(Asked)).await, Ok(()), "{attack:?}");

@@ -1,5 +1,5 @@
-//! `organisation.invitation.created.v1`, `….reissued.v1` and `….reminded.v1`: an invitation has a
-//! new link, or still waits, so one mail goes out.
+//! `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1` and `….settled.v1`: an
+//! invitation has a new link, still waits, or has run out, so one mail goes out.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use api::{
     notification::v1::WithdrawalReason,
     organisation::v1::{
         GetInvitationMailRequest, GetInvitationMailResponse, InvitationCreated, InvitationReissued,
-        InvitationReminded, invitation_service_client::InvitationServiceClient,
+        InvitationReminded, InvitationSettled, invitation_service_client::InvitationServiceClient,
     },
 };
 use bus::Queue;
@@ -25,9 +25,10 @@ use crate::{
 const CREATED: &str = "organisation.invitation.created.v1";
 const REISSUED: &str = "organisation.invitation.reissued.v1";
 const REMINDED: &str = "organisation.invitation.reminded.v1";
+const SETTLED: &str = "organisation.invitation.settled.v1";
 
 /// The events that become a mail.
-pub(super) const KEYS: &[&str] = &[CREATED, REISSUED, REMINDED];
+pub(super) const KEYS: &[&str] = &[CREATED, REISSUED, REMINDED, SETTLED];
 
 const QUEUE: Queue = Queue { name: "mailer.invitations", bindings: KEYS, concurrency: 8 };
 
@@ -40,9 +41,10 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 }
 
 /// Rule: one event sends one mail to the invitee, whatever crashes; to an account that exists
-/// another one than to a new one, except for a reminder. What has been overtaken by another issue,
-/// or by the invitation's end, and what would reach a closed account, sends none.
-/// Event: `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1`.
+/// another one than to a new one, except for a reminder. That an invitation has expired is told, and
+/// no other end. What has been overtaken by another issue, or by the invitation's end, and what would
+/// reach a closed account, sends none.
+/// Event: `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1`, `….settled.v1`.
 async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
     let auth = mailer.peers.own().await.map_err(|status| no_token(&status))?;
     send(mailer, auth, &message, None).await
@@ -55,8 +57,13 @@ pub(super) async fn send(
     message: &Message,
     only_to: Option<&str>,
 ) -> Result<(), Refusal> {
-    let Issued { invitation_id, issue, is_reminder } = decode(message)?;
-    let mail = invitation_mail(mailer, auth.clone(), invitation_id, issue).await?;
+    let Some(Issued { invitation_id, issue, kind }) = decode(message)? else { return Ok(()) };
+    let request = GetInvitationMailRequest {
+        invitation_id: invitation_id.to_string(),
+        issue,
+        expired: kind == Kind::Expired,
+    };
+    let mail = invitation_mail(mailer, auth.clone(), request).await?;
     if mail.superseded {
         return withdraw(mailer, auth, message, WithdrawalReason::Superseded).await;
     }
@@ -72,26 +79,33 @@ pub(super) async fn send(
     let Some(user) = open_account(mailer, auth.clone(), &invitation.invitee_id).await? else {
         return withdraw(mailer, auth, message, WithdrawalReason::AccountClosed).await;
     };
-    let template = match user.status() {
-        _ if is_reminder => "invitation-reminder",
-        UserStatus::Active => "invitation-existing-user",
-        _ => "invitation-new-user",
+    let template = match (kind, user.status()) {
+        (Kind::Expired, _) => "invitation-expired",
+        (Kind::Reminder, _) => "invitation-reminder",
+        (Kind::Link, UserStatus::Active) => "invitation-existing-user",
+        (Kind::Link, _) => "invitation-new-user",
     };
     let name =
         if user.display_name.is_empty() { invitation.display_name } else { user.display_name };
-    let variables = vec![
+    let mut variables = vec![
         ("recipient_name", name.clone()),
         ("organisation_name", mail.organisation_display_name),
         ("inviter_name", mail.inviter_display_name),
         ("application_name", mail.application_display_name),
-        ("personal_message", invitation.personal_message),
-        ("roles", invitation.roles.join(", ")),
-        ("link", mail.link),
         ("expires_at", expires_at),
     ];
+    if kind != Kind::Expired {
+        variables.extend([
+            ("personal_message", invitation.personal_message),
+            ("roles", invitation.roles.join(", ")),
+            ("link", mail.link),
+        ]);
+    }
     let due = Due {
         cause: message,
         organisation_id: invitation.organisation_id,
+        organisation_path: mail.organisation_path,
+        application_id: invitation.application_id,
         about: About::Invitation(invitation.id, issue),
         recipient,
         name,
@@ -105,38 +119,52 @@ pub(super) async fn send(
 struct Issued {
     invitation_id: Uuid,
     issue: i32,
-    is_reminder: bool,
+    kind: Kind,
 }
 
-fn decode(message: &Message) -> Result<Issued, Refusal> {
+/// What the mail is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Link,
+    Reminder,
+    Expired,
+}
+
+/// What the event asks for, if for anything.
+fn decode(message: &Message) -> Result<Option<Issued>, Refusal> {
     let broken = || Refusal::Reject("the event cannot be read".to_owned());
     let payload = message.payload.as_slice();
-    let (invitation_id, issue) = match message.routing_key.as_str() {
+    let (invitation_id, issue, kind) = match message.routing_key.as_str() {
         CREATED => {
             let event = InvitationCreated::decode(payload).map_err(|_| broken())?;
-            (event.invitation_id, event.issue)
+            (event.invitation_id, event.issue, Kind::Link)
         }
         REISSUED => {
             let event = InvitationReissued::decode(payload).map_err(|_| broken())?;
-            (event.invitation_id, event.issue)
+            (event.invitation_id, event.issue, Kind::Link)
         }
         REMINDED => {
             let event = InvitationReminded::decode(payload).map_err(|_| broken())?;
-            (event.invitation_id, event.issue)
+            (event.invitation_id, event.issue, Kind::Reminder)
+        }
+        SETTLED => {
+            let event = InvitationSettled::decode(payload).map_err(|_| broken())?;
+            if event.state != "expired" {
+                return Ok(None);
+            }
+            (event.invitation_id, event.issue, Kind::Expired)
         }
         _ => return Err(broken()),
     };
     let invitation_id = parse_id(&invitation_id).map_err(|_| broken())?;
-    Ok(Issued { invitation_id, issue, is_reminder: message.routing_key == REMINDED })
+    Ok(Some(Issued { invitation_id, issue, kind }))
 }
 
 async fn invitation_mail(
     mailer: &Mailer,
     auth: Auth,
-    invitation_id: Uuid,
-    issue: i32,
+    request: GetInvitationMailRequest,
 ) -> Result<GetInvitationMailResponse, Refusal> {
-    let request = GetInvitationMailRequest { invitation_id: invitation_id.to_string(), issue };
     let mut client = InvitationServiceClient::new(mailer.peers.organisation(auth));
     let answer = client.get_invitation_mail(request).await;
     Ok(answer.map_err(|status| refusal("GetInvitationMail", &status))?.into_inner())
@@ -148,7 +176,8 @@ mod tests {
 
     use api::{
         identity::v1::User,
-        notification::v1::{AttemptOutcome, RenderMailResponse},
+        notification::v1::{AttemptOutcome, RenderMailResponse, Sender},
+        organisation::v1::AccessRequestMail,
     };
     use mail_parser::MessageParser;
     use testkit::Reply;
@@ -244,6 +273,65 @@ mod tests {
             assert_eq!(mail.template, "invitation-reminder");
             assert_eq!(mail.variables["link"], "https://usher.example/invitations/token");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn that_an_invitation_has_expired_is_told_without_a_link_and_no_other_end_is() {
+        let stage = Stage::set(World::default()).await;
+        for state in ["accepted", "declined", "revoked"] {
+            assert_eq!(stage.hear(stage.settled(state)).await, Ok(()));
+        }
+        assert!(stage.sink.commands().is_empty());
+        stage.world().mail.link = String::new();
+        let event = stage.settled("expired");
+        for _ in 0..2 {
+            assert_eq!(stage.hear(event.clone()).await, Ok(()));
+        }
+        assert_eq!(stage.sink.mails().len(), 1);
+        let filled = stage.world().filled.clone();
+        assert_eq!(filled[0].template, "invitation-expired");
+        let mut names: Vec<_> = filled[0].variables.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["expires_at", "inviter_name", "organisation_name", "recipient_name"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_template_and_the_sender_are_those_of_the_place_that_the_mail_is_about() {
+        let stage = Stage::set(World::default()).await;
+        let (root, child) = (Uuid::from_u128(7).to_string(), Uuid::from_u128(2).to_string());
+        let application = Uuid::from_u128(8).to_string();
+        {
+            let mut world = stage.world();
+            world.mail.organisation_path = vec![root.clone(), child.clone()];
+            world.mail.invitation.as_mut().unwrap().application_id = application.clone();
+            world.request.organisation_path = vec![root.clone()];
+            let request = world.request.access_request.as_mut().unwrap();
+            request.application_id = application.clone();
+            world.rendered.sender = Some(Sender {
+                display_name: "ABC Holdings".to_owned(),
+                reply_to: "help@abc.example".to_owned(),
+                from_address: "people@abc.example".to_owned(),
+            });
+        }
+        stage.hear(stage.event()).await.unwrap();
+        stage.hear(stage.request(AccessRequestMail::Asked)).await.unwrap();
+        let filled = stage.world().filled.clone();
+        assert_eq!(filled[0].organisation_path, [root.clone(), child]);
+        assert_eq!(filled[1].organisation_path, [root]);
+        assert!(filled.iter().all(|it| it.application_id == application));
+
+        for mail in stage.sink.mails() {
+            let mail = MessageParser::default().parse(&mail.raw).unwrap();
+            let from = mail.from().and_then(|from| from.first()).unwrap();
+            assert_eq!(
+                (from.name(), from.address()),
+                (Some("ABC Holdings"), Some("people@abc.example"))
+            );
+            let reply_to = mail.reply_to().and_then(|to| to.first()).unwrap();
+            assert_eq!(reply_to.address(), Some("help@abc.example"));
+        }
+        let senders = stage.sink.commands().into_iter().filter(|line| line.starts_with("MAIL"));
+        assert!(senders.into_iter().all(|line| line.contains("<people@abc.example>")));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -442,6 +530,11 @@ mod tests {
                     subject: text.clone(),
                     text: text.clone(),
                     html: format!("<p>{text}</p>"),
+                    sender: Some(Sender {
+                        display_name: text.clone(),
+                        reply_to: format!("{text}@abc.example"),
+                        from_address: format!("{text}@abc.example"),
+                    }),
                 };
                 let stage = Stage::set(world).await;
                 assert_eq!(stage.hear(stage.event()).await, Ok(()), "{attack:?}");

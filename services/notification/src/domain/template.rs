@@ -140,7 +140,6 @@ impl Locale {
     }
 
     /// The language itself.
-    #[allow(dead_code, reason = "overrides, which have a language, come next")]
     pub(crate) fn language(&self) -> Language {
         Language(self.0.to_ascii_lowercase())
     }

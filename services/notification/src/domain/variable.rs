@@ -173,6 +173,25 @@ const MOST: usize = 32;
 const LONGEST: usize = 2_000;
 
 impl Variables {
+    /// A sample of every variable.
+    pub(crate) fn samples(template: Template) -> Self {
+        Self::samples_with(template, "rejected", true)
+    }
+
+    /// A sample of every variable or of those that are needed, with one of the [`OUTCOMES`].
+    pub(crate) fn samples_with(template: Template, outcome: &str, with_optional: bool) -> Self {
+        let value = |variable: &Variable| {
+            let text = match variable.kind {
+                Kind::Outcome => outcome,
+                _ if with_optional || variable.is_needed => variable.sample(),
+                _ => "",
+            };
+            // A test holds that every sample is a value.
+            (variable.name, variable.parse(text).unwrap_or(Value::Line(String::new())))
+        };
+        Self(template.variables().iter().map(value).collect())
+    }
+
     /// Parses, noting every violation as `variables` or `variables[link]`.
     pub(crate) fn parse(
         fields: &mut Fields,
@@ -291,6 +310,16 @@ mod tests {
     fn every_way_to_end_a_line_ends_a_quoted_line() {
         let text = " one\r\ntwo\rthree\u{85}four\u{2028}five\u{2029}six\u{b}seven\u{c}eight\0\t.\n";
         assert_eq!(lines(text), "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight  .");
+    }
+
+    #[test]
+    fn every_sample_is_a_value_that_is_not_empty() {
+        for template in Template::ALL {
+            for variable in template.variables() {
+                assert!(variable.parse(variable.sample()).is_ok(), "{variable:?}");
+                assert!(!variable.sample().is_empty(), "{variable:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! A template is tried before it is saved.
 
-use std::collections::HashMap;
-
-use kernel::Fields;
 use pulldown_cmark::{Options, Parser};
 
 use super::{
@@ -41,7 +38,7 @@ pub(super) fn check(
                     format!(" when `outcome` is {outcome}, without the optional variables")
                 }
             };
-            let variables = samples(template, outcome, with_optional);
+            let variables = Variables::samples_with(template, outcome, with_optional);
             for found in check_sample(engine, template, language, parts, &variables) {
                 // What is always wrong is told once.
                 if !known.contains(&found) {
@@ -52,22 +49,6 @@ pub(super) fn check(
         }
     }
     wrong
-}
-
-/// The values of every variable, or of those that are needed.
-pub(super) fn samples(template: Template, outcome: &str, with_optional: bool) -> Variables {
-    let given: HashMap<_, _> = template
-        .variables()
-        .iter()
-        .filter(|variable| with_optional || variable.is_needed)
-        .map(|variable| {
-            let is_outcome = variable.kind == variable::Kind::Outcome;
-            let value = if is_outcome { outcome } else { variable.sample() };
-            (variable.name.to_owned(), value.to_owned())
-        })
-        .collect();
-    let variables = Variables::parse(&mut Fields::default(), template, given);
-    variables.unwrap_or_else(|| unreachable!("the samples of {} are values", template.key()))
 }
 
 fn check_sample(

@@ -38,6 +38,18 @@ pub(crate) enum Error {
     TooLarge,
 }
 
+impl Error {
+    /// Which of them, without what a template or a value says.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Form(_) => "its form",
+            Self::Fill(_) => "its variables or conditions",
+            Self::TooDeep => "its nesting",
+            Self::TooLarge => "its size",
+        }
+    }
+}
+
 pub(super) struct Sandbox(Environment<'static>);
 
 impl Sandbox {

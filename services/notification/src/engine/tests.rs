@@ -1,10 +1,7 @@
 //! What a template is held to, and how one is drawn.
 
-use super::{sample::samples, *};
-use crate::domain::{
-    template::{BUILT_IN, Locale},
-    variable::OUTCOMES,
-};
+use super::*;
+use crate::domain::template::{BUILT_IN, Locale};
 
 const INVITATION: Template = Template::InvitationNewUser;
 
@@ -26,7 +23,7 @@ fn check_body(body: &str) -> Vec<String> {
 fn draw(body: &str) -> Rendered {
     let engine = Engine::load().unwrap();
     let source = format!("Subject: Hello\n\n{body}\n");
-    engine.render(&source, &language("en"), &samples(INVITATION, OUTCOMES[0], true)).unwrap()
+    engine.render(&source, &language("en"), &Variables::samples(INVITATION)).unwrap()
 }
 
 #[test]

@@ -1,40 +1,48 @@
 use api::notification::v1::{RenderMailRequest, RenderMailResponse};
-use kernel::{Fields, parse_id};
+use kernel::Fields;
 use service::Caller;
 
+use super::fill;
 use crate::{
     Notification,
     domain::{
+        place::Place,
         template::{Locale, Template, TemplateKey},
         variable::Variables,
     },
-    engine::{self, Rendered},
+    engine::Rendered,
+    entity::template,
     error::Error,
 };
 
 const WRITE: &str = "deliveries.write";
 
-/// Fills a template.
+/// Fills the template that applies, and says whom the mail comes from.
 ///
 /// Rule: each variable is a plain text, escaped for where it lands. What a template needs and does
-/// not get is refused, and so is what it does not know.
+/// not get is refused, and so is what it does not know. Every mail asks: it costs one query.
 /// Permission: the scope `deliveries.write`. Event: none.
-pub(crate) fn render_mail(
+pub(crate) async fn render_mail(
     notification: &Notification,
     caller: &Caller,
     request: RenderMailRequest,
 ) -> Result<RenderMailResponse, Error> {
-    let RenderMailRequest { template, locale, organisation_id, variables } = request;
+    let RenderMailRequest {
+        template,
+        locale,
+        organisation_id,
+        variables,
+        organisation_path,
+        application_id,
+    } = request;
     let mut fields = Fields::default();
     let key = fields.read("template", TemplateKey::parse(&template));
     let locale = fields.read("locale", Locale::parse(&locale));
-    // Templates are the same for every organisation as yet.
-    let organisation_id = fields.read("organisation_id", parse_id(&organisation_id));
+    let place = Place::parse(&mut fields, &organisation_id, &organisation_path, &application_id);
     // The template decides what is needed: of an unknown one nothing is looked at.
     let template = key.as_ref().and_then(Template::find);
     let variables = template.and_then(|it| Variables::parse(&mut fields, it, variables));
-    let (Some(locale), Some(_), true) = (locale, organisation_id, fields.violations().is_empty())
-    else {
+    let (Some(locale), Some(place), true) = (locale, place, fields.violations().is_empty()) else {
         return Err(Error::Invalid(fields));
     };
     if !caller.has_scope(WRITE) {
@@ -43,15 +51,13 @@ pub(crate) fn render_mail(
     let (Some(template), Some(variables)) = (template, variables) else {
         return Err(Error::TemplateNotFound);
     };
-
     let languages = locale.languages();
-    let built_in = languages
-        .last()
-        .and_then(|language| engine::built_in(template, language).map(|source| (source, language)));
-    let (source, language) = built_in.ok_or(Error::TemplateNotFound)?;
+    let database = notification.database.read();
+    let (found, said) =
+        template::applying_with_sender(database, &place, template, &languages).await?;
     let Rendered { subject, text, html } =
-        notification.engine.render(source, language, &variables)?;
-    Ok(RenderMailResponse { subject, text, html })
+        fill(notification, template, &languages, found.as_ref(), &variables)?;
+    Ok(RenderMailResponse { subject, text, html, sender: Some(notification.sender(said)) })
 }
 
 #[cfg(test)]
@@ -93,6 +99,7 @@ mod tests {
                 .iter()
                 .map(|it| (it.name.to_owned(), it.sample().to_owned()))
                 .collect(),
+            ..Default::default()
         }
     }
 
@@ -151,7 +158,7 @@ mod tests {
         let stage = Stage::set(bench).await;
         for (template, request) in requests() {
             let locale = request.locale.clone();
-            let RenderMailResponse { subject, text, html } = render(&stage, request).await;
+            let RenderMailResponse { subject, text, html, .. } = render(&stage, request).await;
             assert!(!subject.is_empty());
             let page = read(&html);
             assert!(page.tags.contains(&format!("html lang={locale}")), "{html}");

@@ -56,6 +56,7 @@ pub(crate) async fn get_mail(
         None => None,
     };
     let locale = invitation::language_of(database, recipient).await?;
+    let organisation_path = organisation::path(database, found.organisation_id).await?;
     let decided_by = found.decided_by.and_then(|id| people.get(&id));
     let requester = people.get(&found.requester_id).cloned();
     Ok(GetAccessRequestMailResponse {
@@ -68,6 +69,7 @@ pub(crate) async fn get_mail(
         link: format!("{}/access-requests/{id}", service.public_url),
         locale: locale.unwrap_or_default(),
         access_request: Some(found.seen_at(requester, now)),
+        organisation_path,
     })
 }
 

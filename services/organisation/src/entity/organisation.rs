@@ -127,6 +127,20 @@ pub(crate) async fn chain(
         .await
 }
 
+/// The identifiers of a node and of all above it, the root first; without the platform.
+pub(crate) async fn path(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+) -> Result<Vec<String>, DbErr> {
+    let above = ancestor::Entity::find()
+        .filter(ancestor::Column::OrganisationId.eq(id))
+        .filter(ancestor::Column::AncestorId.ne(PLATFORM))
+        .order_by_desc(ancestor::Column::Distance)
+        .all(connection)
+        .await?;
+    Ok(above.into_iter().map(|row| row.ancestor_id.to_string()).collect())
+}
+
 /// What holds for invitations into a node.
 pub(crate) async fn invitation_policy(
     connection: &impl ConnectionTrait,

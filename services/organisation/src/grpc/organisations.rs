@@ -14,6 +14,14 @@ impl OrganisationService for Organisations {
         self.answer(&call, slices::create::create(self, &call, request)).await
     }
 
+    async fn get_organisation_path(
+        &self,
+        request: Request<GetOrganisationPathRequest>,
+    ) -> Answer<GetOrganisationPathResponse> {
+        let (call, request) = Call::read(request, "organisations.get_path")?;
+        self.answer(&call, slices::get_path::get_path(self, &call, request)).await
+    }
+
     async fn get_organisation(
         &self,
         request: Request<GetOrganisationRequest>,
