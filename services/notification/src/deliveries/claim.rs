@@ -247,6 +247,7 @@ mod tests {
 
     testkit::on_both_databases!(
         of_two_parallel_claims_one_wins,
+        of_many_claims_on_a_delivery_that_waits_one_wins,
         whoever_comes_second_learns_when_to_try_again,
         a_lapsed_claim_is_taken_over_and_its_late_record_is_refused,
         what_is_sent_is_not_claimed_again,
@@ -421,6 +422,24 @@ mod tests {
                 tokio::join!(left.claim_delivery(wanted.clone()), right.claim_delivery(wanted));
             let outcomes = HashSet::from([reason(left), reason(right)]);
             assert_eq!(outcomes, HashSet::from(["OK".to_owned(), "DELIVERY_CLAIMED".to_owned()]));
+        }
+    }
+
+    async fn of_many_claims_on_a_delivery_that_waits_one_wins(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        for _ in 0..5 {
+            let id = stage.attempt(&wanted, AttemptOutcome::Delayed, "timeout").await.id;
+            let before = stage.look_at(&id).await.attempts.len();
+            let claims = testkit::race(10, |_| {
+                let mut mailer = stage.account("deliveries.write").deliveries();
+                let wanted = wanted.clone();
+                async move { reason(mailer.claim_delivery(wanted).await) }
+            });
+            let answers = claims.await;
+            assert_eq!(answers.iter().filter(|it| *it == "OK").count(), 1, "{answers:?}");
+            assert_eq!(stage.look_at(&id).await.attempts.len(), before + 1);
+            stage.pass(CLAIM_LIFETIME);
         }
     }
 
