@@ -81,7 +81,9 @@ fn parts<'a>(body: &'a [u8], boundary: &[u8]) -> Vec<&'a [u8]> {
     for line in body.split_inclusive(|byte| *byte == b'\n') {
         let next = at + line.len();
         let after = line.strip_prefix(b"--").and_then(|line| line.strip_prefix(boundary));
-        if let Some(after) = after {
+        // The boundary of a part's own parts may begin like this one.
+        let is_end = |rest: &[u8]| [&b""[..], b"--"].contains(&rest.trim_ascii_end());
+        if let Some(after) = after.filter(|after| is_end(after)) {
             if let Some(begun) = begun {
                 parts.push(&body[begun..at]);
             }
@@ -118,6 +120,18 @@ mod tests {
         }
         let report = parse(complaint("<7@usher>", "ada@example.com").as_bytes()).unwrap();
         assert_eq!(report.verdict("ada@example.com"), Some(Verdict::Complained));
+    }
+
+    #[test]
+    fn the_parts_of_a_returned_mail_are_none_of_the_reports() {
+        let inner = "Content-Type: multipart/alternative; boundary=\"=_b2\"\r\n\r\n--=_b2\r\n\
+                     Content-Type: message/delivery-status\r\n\r\n\
+                     Final-Recipient: rfc822; eve@example.com\r\nAction: failed\r\n\r\n--=_b2--";
+        let raw = dsn("<7@usher>", "ada@example.com", "failed", "5.1.1");
+        let raw = raw.replace("Hello.", inner);
+        let report = parse(raw.as_bytes()).unwrap();
+        assert!(report.verdict("ada@example.com").is_some());
+        assert_eq!(report.verdict("eve@example.com"), None);
     }
 
     #[test]
