@@ -6,7 +6,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use service::{Role, SETTINGS};
 
 use crate::{
-    client::{self, AuditCommand, DeadLettersCommand, InvitationsCommand, OutboxCommand},
+    client::{
+        self, AuditCommand, DeadLettersCommand, DeliveriesCommand, InvitationsCommand,
+        OutboxCommand,
+    },
     demo, migrate, serve, up,
 };
 
@@ -78,6 +81,13 @@ enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
+    /// See what was mailed to whom and what became of it, and send it once more.
+    Deliveries {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: DeliveriesCommand,
+    },
     /// See what waits to leave each service, and mend what is stuck.
     Outbox {
         #[command(flatten)]
@@ -135,6 +145,9 @@ impl Cli {
                 command.run(&options, &mut BufWriter::new(std::io::stdout())).await
             }
             Command::DeadLetters { options, command } => {
+                command.run(&options, &mut std::io::stdout()).await
+            }
+            Command::Deliveries { options, command } => {
                 command.run(&options, &mut std::io::stdout()).await
             }
             Command::Outbox { options, command } => {
@@ -237,6 +250,9 @@ mod tests {
             &format!("dead-letters replay {id} {id}"),
             "dead-letters replay --all --queue mailer.invitations",
             &format!("dead-letters discard {id} --output json"),
+            &format!("deliveries list --organisation {id} --invitation {id} --state failed"),
+            &format!("deliveries show {id} --output json"),
+            &format!("deliveries resend {id} {id} --force"),
             "outbox status --notification http://notification:50053",
             &format!("outbox retry --event {id}"),
         ] {
@@ -255,6 +271,8 @@ mod tests {
             "dead-letters replay",
             &format!("dead-letters discard {id} --all"),
             "dead-letters list --state lost",
+            "deliveries list",
+            "deliveries resend",
             "outbox",
             "invitations list --organisation x --state lost",
         ] {

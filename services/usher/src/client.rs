@@ -6,6 +6,7 @@
 mod audit;
 mod credentials;
 mod dead_letters;
+mod deliveries;
 mod invitations;
 mod outbox;
 mod output;
@@ -14,7 +15,8 @@ mod session;
 
 pub use self::{
     audit::AuditCommand, credentials::UsageError, dead_letters::DeadLettersCommand,
-    invitations::InvitationsCommand, outbox::OutboxCommand, output::Output,
+    deliveries::DeliveriesCommand, invitations::InvitationsCommand, outbox::OutboxCommand,
+    output::Output,
 };
 
 use clap::Args;

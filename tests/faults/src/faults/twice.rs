@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use testkit::eventually;
+
+use super::OFF;
+use crate::{
+    load::{Ledger, invite},
+    outcome::Outcome,
+    scene::Scene,
+};
+
+/// Lets the mailer crash each time between its record and its acknowledgement, so that the event comes
+/// again.
+///
+/// The record tells that the mail is sent, and none goes out again. Without it one would.
+pub async fn deliver_twice(invitations: u32, off: &str) -> Outcome {
+    let mut scene = Scene::set().await;
+    scene.restart("notification", &[(OFF, off)]).await;
+    let ledger = Ledger::default();
+    for _ in 0..invitations {
+        let process = scene.platform.process("mailer");
+        process.kill();
+        process.start_again_with(&[("FAULT_ABORT", "before-acknowledgement")]);
+        invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+        let process = std::sync::Mutex::new(scene.platform.process("mailer"));
+        eventually("the mailer aborts", async || process.lock().expect("it").ended()).await;
+    }
+    scene.restart("mailer", &[]).await;
+    // A marker behind the copies.
+    invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+    scene.patience = Duration::from_secs(20);
+    let outcome = scene.drain("event comes twice", &format!("{invitations} in all"), &ledger).await;
+    Outcome { times: invitations, ..outcome }
+}
