@@ -279,6 +279,17 @@ impl Platform {
         [self.grpc[0].clone(), self.grpc[1].clone()]
     }
 
+    /// Where the notification service is.
+    pub fn notification_url(&self) -> &str {
+        &self.grpc[2]
+    }
+
+    /// What the process of a service has logged so far.
+    pub fn logs_of(&self, service: &str) -> String {
+        let found = self.processes.iter().find(|(name, _)| *name == service);
+        found.expect("a service of this platform").1.stderr()
+    }
+
     /// A connection to the identity service.
     pub fn identity(&self) -> Channel {
         connect(&self.grpc[0])

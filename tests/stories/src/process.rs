@@ -45,10 +45,21 @@ impl Process {
 
     /// Starts it again with variables over those that it was started with, for this time only.
     pub fn start_again_with(&mut self, variables: &[(&str, &str)]) {
+        let before: Vec<_> = self
+            .command
+            .get_envs()
+            .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+            .collect();
         self.command.envs(variables.iter().copied());
         self.start_again();
         for (name, _) in variables {
             self.command.env_remove(name);
+        }
+        for (name, value) in before {
+            match value {
+                Some(value) => self.command.env(name, value),
+                None => self.command.env_remove(name),
+            };
         }
     }
 
