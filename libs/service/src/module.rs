@@ -67,8 +67,10 @@ pub struct Consumer {
     handler: Handler,
 }
 
-/// What handling one message may take; well below the outbox's lease and the broker's patience.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// What handling one message may take: long enough to outwait a database that comes back, because
+/// what was done but not recorded is done twice; well below the broker's patience, which is half an
+/// hour.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Consumer {
     /// A consumer whose `handle` goes on with the message's trace, has a deadline and is measured.
@@ -118,7 +120,7 @@ where
     let work = deadline::within(PATIENCE, handle(message)).instrument(span.clone());
     let outcome = match work.await {
         Some(outcome) => outcome,
-        None => Err(Refusal::Retry("handling took longer than 45 s".to_owned())),
+        None => Err(Refusal::Retry("handling took longer than five minutes".to_owned())),
     };
     let word = match &outcome {
         Ok(()) => "handled",

@@ -115,10 +115,12 @@ pub struct Outgoing(Auth);
 
 /// What a call may take that is not part of another.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What one call may take at most: as much as the longest that a service may be set to answer in.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Interceptor for Outgoing {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let left = deadline::remaining().unwrap_or(PATIENCE);
+        let left = deadline::remaining().map_or(PATIENCE, |left| left.min(LONGEST));
         if left.is_zero() {
             return Err(Status::deadline_exceeded("no time is left for this call"));
         }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     deadline,
+    module::PATIENCE as PATIENCE_OF_CONSUMERS,
     telemetry::{self, Instruments, label},
 };
 
@@ -27,9 +28,12 @@ pub(crate) struct Relay {
     pub instruments: Instruments,
 }
 
-/// How long a claimed event is invisible to other relays: longer than a publish may take, which in
-/// this process is the 45 s of a consumer.
+/// How long a claimed event is invisible to other relays: longer than a publish may take.
 const LEASE: kernel::Duration = kernel::Duration::seconds(60);
+/// The same where a publish waits for the consumer. Its relay is alone, and takes over what a crash
+/// left claimed when it starts.
+const LEASE_IN_PROCESS: kernel::Duration = kernel::Duration::seconds(600);
+const _: () = assert!(PATIENCE_OF_CONSUMERS.as_secs() < 600);
 /// How often the outbox is looked at when nobody woke the relay.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the relay rests at most before it asks again whether the bus is back.
@@ -105,12 +109,12 @@ impl Relay {
     }
 
     async fn claim(&self) -> Result<Vec<outbox::Model>, DbErr> {
-        let window = match self.bus {
+        let (window, lease) = match self.bus {
             // A publish here waits for the consumer: one that is slow holds up its own event alone.
-            Bus::Memory(_) => 1,
-            Bus::RabbitMq(_) => self.window,
+            Bus::Memory(_) => (1, LEASE_IN_PROCESS),
+            Bus::RabbitMq(_) => (self.window, LEASE),
         };
-        let claiming = outbox::claim(&self.database, self.clock.now(), LEASE, window);
+        let claiming = outbox::claim(&self.database, self.clock.now(), lease, window);
         bounded(claiming).await
     }
 

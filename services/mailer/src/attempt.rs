@@ -8,8 +8,8 @@ use api::notification::v1::{
     delivery_service_client::DeliveryServiceClient, template_service_client::TemplateServiceClient,
 };
 use kernel::EmailAddress;
-use service::{Auth, MailError, MailReply, Message, Refusal};
-use tonic::Code;
+use service::{Auth, MailError, MailReply, Message, Refusal, deadline};
+use tonic::{Code, Status};
 
 use crate::{
     Mailer,
@@ -55,18 +55,15 @@ struct Attempt {
     variables: HashMap<String, String>,
 }
 
-/// How long the mail server may take. It leaves time to record what became of it within the
-/// message's 45 s.
+/// How long the mail server may take: less than the minute that a claim holds.
 const SENDING: Duration = Duration::from_secs(30);
 
-/// Pauses before recording again. Recording is idempotent, and a mail that was sent but not recorded
-/// is the one that goes out twice.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-    Duration::from_millis(1_500),
-    Duration::from_secs(4),
-];
+/// The first and the longest pause before recording again. Recording is idempotent, and a mail that
+/// was sent but not recorded is the one that goes out twice: it is tried as long as the message may be
+/// held. Nobody else gets the message meanwhile, so a claim that has lapsed is not taken over.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3)];
+/// What one try to record may take.
+const RECORDING: Duration = Duration::from_secs(5);
 
 /// Why a mail did not go out. The words may hold an address: they go into the delivery and nowhere
 /// else.
@@ -291,22 +288,28 @@ async fn record(
     auth: Auth,
     request: RecordAttemptRequest,
 ) -> Result<Option<Delivery>, Refusal> {
-    let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
-    let mut pauses = PAUSES.into_iter();
+    let [mut pause, longest] = PAUSES;
     loop {
-        let status = match client.record_attempt(request.clone()).await {
-            Ok(answer) => return Ok(answer.into_inner().delivery),
-            Err(status) => status,
+        // A token runs out while one tries.
+        let auth = mailer.peers.own().await.unwrap_or_else(|_| auth.clone());
+        let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
+        let recording = deadline::within(RECORDING, client.record_attempt(request.clone()));
+        let status = match recording.await {
+            Some(Ok(answer)) => return Ok(answer.into_inner().delivery),
+            Some(Err(status)) => status,
+            None => Status::deadline_exceeded("not recorded within 5 s"),
         };
         if status.code() == Code::Aborted {
             // Somebody took the delivery over when the claim had lapsed, and goes on with it.
             tracing::warn!(delivery_id = request.delivery_id, "the claim was lost");
             return Ok(None);
         }
-        match pauses.next() {
-            Some(pause) if is_passing(&status) => tokio::time::sleep(pause).await,
-            _ => return Err(refusal("RecordAttempt", &status)),
+        if !is_passing(&status) {
+            return Err(refusal("RecordAttempt", &status));
         }
+        tracing::warn!(code = ?status.code(), "an attempt is not recorded yet");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
 }
 

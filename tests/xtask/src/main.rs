@@ -1,8 +1,8 @@
 //! `cargo xtask`: the chores of this workspace that need more than one cargo command.
 
-mod bench;
 mod group;
 mod interruption;
+mod program;
 mod programs;
 mod progress;
 mod servers;
@@ -20,6 +20,7 @@ Usage:
   cargo xtask test [--] [ARGS...]   Run every test, with real servers behind them.
   cargo xtask servers               Start the servers alone and keep them running.
   cargo xtask bench [ARGS...]       Measure checks and lists, with a release build.
+  cargo xtask faults [ARGS...]      Kill, crash and cut, at length, and compare the ledgers.
   cargo xtask help                  Show this text.
 
 `test` installs what is missing (with apt-get, where there is one), builds `usher`,
@@ -38,6 +39,9 @@ lines and run any test again and again without waiting for a broker to start:
 
 `bench` builds the measuring program for release, starts the same servers, and runs it.
 It prints its report on standard output; `cargo xtask bench --help` tells what it measures.
+
+`faults` does the same with the program that brings faults about, in a debug build; `cargo
+xtask faults --help` tells which. `test` does each of them shortly.
 
 The variables:
   USHER_TEST_POSTGRES_URL              a superuser; each test creates its own database
@@ -64,7 +68,8 @@ fn main() -> ExitCode {
         }
         ["test", rest @ ..] => test::run(rest, &interruption),
         ["servers"] => servers::run(&interruption),
-        ["bench", rest @ ..] => bench::run(rest, &interruption),
+        ["bench", rest @ ..] => program::bench(rest, &interruption),
+        ["faults", rest @ ..] => program::faults(rest, &interruption),
         _ => {
             eprint!("xtask: there is no such command.\n\n{HELP}");
             return ExitCode::from(2);

@@ -4,7 +4,7 @@ use kernel::{Duration, Fields, Malformed, Uuid, parse_id};
 
 use super::status::EnhancedStatus;
 
-/// How long a claim holds: longer than the 45 s that a worker may take for one mail, and no longer
+/// How long a claim holds: longer than the 30 s that a mail server may take for one mail, and no longer
 /// than need be, because after a worker's crash the mail waits for the claim to lapse.
 pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(1);
 

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use testkit::eventually;
 
 use super::OFF;
@@ -28,7 +26,6 @@ pub async fn deliver_twice(invitations: u32, off: &str) -> Outcome {
     scene.restart("mailer", &[]).await;
     // A marker behind the copies.
     invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
-    scene.patience = Duration::from_secs(20);
     let outcome = scene.drain("event comes twice", &format!("{invitations} in all"), &ledger).await;
     Outcome { times: invitations, ..outcome }
 }
