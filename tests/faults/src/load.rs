@@ -128,5 +128,7 @@ fn may_pass(code: Code) -> bool {
             | Code::Cancelled
             | Code::Unknown
             | Code::Aborted
+            // A connection on which many calls ran out of time is closed.
+            | Code::ResourceExhausted
     )
 }
