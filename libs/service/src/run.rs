@@ -98,7 +98,8 @@ pub async fn run(
             if let Some(database) = database.clone() {
                 let (clock, peers) = (infra.clock.clone(), infra.peers(name)?);
                 let outbox = Outbox { service: name, database, clock, peers };
-                routes = routes.add_service(outbox.server());
+                let bytes = infra.settings.message_bytes;
+                routes = routes.add_service(outbox.server().max_decoding_message_size(bytes));
             }
             let boundary =
                 Boundary { infra: infra.clone(), public, instruments: Instruments::new() };
