@@ -17,7 +17,7 @@ use api::{
     organisation::v1::{
         AccessRequest, AccessRequestMail, AccessRequestMailDue, AccessRequestState,
         GetAccessRequestMailResponse, GetInvitationMailResponse, Invitation, InvitationCreated,
-        InvitationReminded, InvitationSettled,
+        InvitationExpired, InvitationReminded,
     },
 };
 use kernel::{Clock, ManualClock, Uuid};
@@ -190,15 +190,14 @@ impl Stage {
         self.message("organisation.invitation.reminded.v1", &payload)
     }
 
-    /// An event that tells of the end of an invitation.
-    pub(crate) fn settled(&self, state: &str) -> Message {
-        let payload = InvitationSettled {
+    /// An event that tells that an invitation has run out.
+    pub(crate) fn expired(&self) -> Message {
+        let payload = InvitationExpired {
             invitation_id: Uuid::from_u128(1).to_string(),
             organisation_id: Uuid::from_u128(2).to_string(),
-            state: state.to_owned(),
             issue: 1,
         };
-        self.message("organisation.invitation.settled.v1", &payload)
+        self.message("organisation.invitation.expired.v1", &payload)
     }
 
     /// An event that asks for a mail about an access request.

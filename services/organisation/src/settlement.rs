@@ -1,7 +1,7 @@
 //! The end of an invitation's waiting: what is told and written down whenever one is no longer
 //! pending, whoever ended it.
 
-use api::organisation::v1::InvitationSettled;
+use api::organisation::v1::{InvitationExpired, InvitationSettled};
 use kernel::Uuid;
 use sea_orm::{ExprTrait as _, QueryOrder as _, entity::prelude::*, sea_query::Expr};
 
@@ -22,7 +22,6 @@ pub(crate) async fn settled(
         invitation_id: invitation.id.to_string(),
         organisation_id: invitation.organisation_id.to_string(),
         state: state.as_str().to_owned(),
-        issue: invitation.issue,
     };
     change.announce("organisation.invitation.settled.v1", invitation.id, &event).await?;
     if invitation.callback_url.is_empty() {
@@ -32,7 +31,8 @@ pub(crate) async fn settled(
 }
 
 /// Writes down that a pending invitation has run out, tells it, and notes in the history that Usher
-/// did so; `false` if it is not pending any more, or not yet over.
+/// did so; `false` if it is not pending any more, or not yet over. Events: those of [`settled`], and
+/// `organisation.invitation.expired.v1`, which becomes the mail.
 pub(crate) async fn expire(change: &Change<'_>, invitation: &Model) -> Result<bool, DbErr> {
     let expired = Entity::update_many()
         .col_expr(Column::State, Expr::value(State::Expired))
@@ -47,6 +47,12 @@ pub(crate) async fn expire(change: &Change<'_>, invitation: &Model) -> Result<bo
         return Ok(false);
     }
     settled(change, invitation, State::Expired).await?;
+    let event = InvitationExpired {
+        invitation_id: invitation.id.to_string(),
+        organisation_id: invitation.organisation_id.to_string(),
+        issue: invitation.issue,
+    };
+    change.publish("organisation.invitation.expired.v1", invitation.id, &event).await?;
     let record = Record::of("invitation", invitation.id, invitation.organisation_id);
     change.record_itself("invitations.expire", record.invitation(invitation.id)).await?;
     Ok(true)

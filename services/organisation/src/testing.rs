@@ -111,6 +111,7 @@ impl Stage {
             "organisation.invitation.created.v1",
             "organisation.invitation.reissued.v1",
             "organisation.invitation.reminded.v1",
+            "organisation.invitation.expired.v1",
             "organisation.invitation.settled.v1",
             "organisation.membership.begun.v1",
             "organisation.membership.ended.v1",

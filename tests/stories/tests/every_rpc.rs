@@ -177,7 +177,10 @@ fn plausible_request(method: &MethodDescriptor, organisation: &str, invitation: 
         "email" | "recipient" => "eve@example.com",
         "name" | "key" | "replacement" => "another",
         "template" => "invitation-new-user",
-        "locale" => "en",
+        "locale" | "language" => "en",
+        "reply_to" => "eve@example.com",
+        // Only those of the platform's domain are accepted.
+        "from_address" => "",
         "enhanced_status" => "5.1.1",
         "role" | "default_role" => "user",
         "permission" => "organisations.read",

@@ -1,4 +1,4 @@
-//! `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1` and `….settled.v1`: an
+//! `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1` and `….expired.v1`: an
 //! invitation has a new link, still waits, or has run out, so one mail goes out.
 
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use api::{
     identity::v1::UserStatus,
     notification::v1::WithdrawalReason,
     organisation::v1::{
-        GetInvitationMailRequest, GetInvitationMailResponse, InvitationCreated, InvitationReissued,
-        InvitationReminded, InvitationSettled, invitation_service_client::InvitationServiceClient,
+        GetInvitationMailRequest, GetInvitationMailResponse, InvitationCreated, InvitationExpired,
+        InvitationReissued, InvitationReminded, invitation_service_client::InvitationServiceClient,
     },
 };
 use bus::Queue;
@@ -25,10 +25,10 @@ use crate::{
 const CREATED: &str = "organisation.invitation.created.v1";
 const REISSUED: &str = "organisation.invitation.reissued.v1";
 const REMINDED: &str = "organisation.invitation.reminded.v1";
-const SETTLED: &str = "organisation.invitation.settled.v1";
+const EXPIRED: &str = "organisation.invitation.expired.v1";
 
 /// The events that become a mail.
-pub(super) const KEYS: &[&str] = &[CREATED, REISSUED, REMINDED, SETTLED];
+pub(super) const KEYS: &[&str] = &[CREATED, REISSUED, REMINDED, EXPIRED];
 
 const QUEUE: Queue = Queue { name: "mailer.invitations", bindings: KEYS, concurrency: 8 };
 
@@ -41,10 +41,10 @@ pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
 }
 
 /// Rule: one event sends one mail to the invitee, whatever crashes; to an account that exists
-/// another one than to a new one, except for a reminder. That an invitation has expired is told, and
-/// no other end. What has been overtaken by another issue, or by the invitation's end, and what would
-/// reach a closed account, sends none.
-/// Event: `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1`, `….settled.v1`.
+/// another one than to a new one, except for a reminder and for the last word, that it has expired.
+/// What has been overtaken by another issue, or by the invitation's end, and what would reach a closed
+/// account, sends none.
+/// Event: `organisation.invitation.created.v1`, `….reissued.v1`, `….reminded.v1`, `….expired.v1`.
 async fn invitation_issued(mailer: &Mailer, message: Message) -> Result<(), Refusal> {
     let auth = mailer.peers.own().await.map_err(|status| no_token(&status))?;
     send(mailer, auth, &message, None).await
@@ -57,7 +57,7 @@ pub(super) async fn send(
     message: &Message,
     only_to: Option<&str>,
 ) -> Result<(), Refusal> {
-    let Some(Issued { invitation_id, issue, kind }) = decode(message)? else { return Ok(()) };
+    let Issued { invitation_id, issue, kind } = decode(message)?;
     let request = GetInvitationMailRequest {
         invitation_id: invitation_id.to_string(),
         issue,
@@ -130,8 +130,7 @@ enum Kind {
     Expired,
 }
 
-/// What the event asks for, if for anything.
-fn decode(message: &Message) -> Result<Option<Issued>, Refusal> {
+fn decode(message: &Message) -> Result<Issued, Refusal> {
     let broken = || Refusal::Reject("the event cannot be read".to_owned());
     let payload = message.payload.as_slice();
     let (invitation_id, issue, kind) = match message.routing_key.as_str() {
@@ -147,17 +146,14 @@ fn decode(message: &Message) -> Result<Option<Issued>, Refusal> {
             let event = InvitationReminded::decode(payload).map_err(|_| broken())?;
             (event.invitation_id, event.issue, Kind::Reminder)
         }
-        SETTLED => {
-            let event = InvitationSettled::decode(payload).map_err(|_| broken())?;
-            if event.state != "expired" {
-                return Ok(None);
-            }
+        EXPIRED => {
+            let event = InvitationExpired::decode(payload).map_err(|_| broken())?;
             (event.invitation_id, event.issue, Kind::Expired)
         }
         _ => return Err(broken()),
     };
     let invitation_id = parse_id(&invitation_id).map_err(|_| broken())?;
-    Ok(Some(Issued { invitation_id, issue, kind }))
+    Ok(Issued { invitation_id, issue, kind })
 }
 
 async fn invitation_mail(
@@ -276,14 +272,10 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn that_an_invitation_has_expired_is_told_without_a_link_and_no_other_end_is() {
+    async fn that_an_invitation_has_expired_is_told_once_and_without_a_link() {
         let stage = Stage::set(World::default()).await;
-        for state in ["accepted", "declined", "revoked"] {
-            assert_eq!(stage.hear(stage.settled(state)).await, Ok(()));
-        }
-        assert!(stage.sink.commands().is_empty());
         stage.world().mail.link = String::new();
-        let event = stage.settled("expired");
+        let event = stage.expired();
         for _ in 0..2 {
             assert_eq!(stage.hear(event.clone()).await, Ok(()));
         }

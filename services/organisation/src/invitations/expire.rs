@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Writes down that invitations have run out, at their time. What callers are shown at a moment is
-/// right before that, too. Events: `organisation.invitation.settled.v1`, and what goes with it.
+/// right before that, too. Events: those of [`settlement::expire`].
 pub(crate) fn timer(service: Organisations) -> Timer {
     Timer::new("organisation.invitations-expire", move || {
         let service = service.clone();

@@ -229,7 +229,6 @@ async fn an_event_that_comes_twice_is_told_once(bench: Bench) {
         invitation_id: scene.invitation.clone(),
         organisation_id: scene.application.organisation_id.to_string(),
         state: "declined".to_owned(),
-        issue: 1,
     };
     let message = Message {
         id: service.clock.new_id(),
