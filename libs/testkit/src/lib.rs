@@ -10,7 +10,7 @@ mod wait;
 pub use bench::{Bearer, Bench, Connection, Served, race, with_token};
 pub use dead_letters::DeadLetters;
 pub use sink::{Mail, Reply, SmtpSink};
-pub use wait::eventually;
+pub use wait::{eventually, settled};
 
 /// Writes each test twice: on SQLite and on PostgreSQL. Each has two threads, so that calls race.
 ///

@@ -13,7 +13,7 @@ use kernel::Clock;
 use testkit::with_token;
 use tokio::{
     task::{JoinHandle, JoinSet},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, transport::Channel};
@@ -105,7 +105,10 @@ pub async fn invite(inviter: Inviter, ledger: Ledger, domain: String) {
     };
     ledger.lock().insert(request.email.clone(), None);
     let mut client = InvitationServiceClient::new(channel);
+    let mut tries = interval(Duration::from_millis(250));
+    tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for _ in 0..TRIES {
+        tries.tick().await;
         let mut call = with_token(&token, request.clone());
         call.set_timeout(Duration::from_secs(10));
         match client.create_invitation(call).await {
@@ -114,7 +117,7 @@ pub async fn invite(inviter: Inviter, ledger: Ledger, domain: String) {
                 ledger.lock().insert(request.email, Some(invitation.id));
                 return;
             }
-            Err(status) if may_pass(status.code()) => sleep(Duration::from_millis(250)).await,
+            Err(status) if may_pass(status.code()) => {}
             Err(status) => panic!("{status}"),
         }
     }

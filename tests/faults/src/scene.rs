@@ -2,15 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use api::notification::v1::{
     DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
 };
 use stories::{Client, Platform};
-use testkit::with_token;
-use tokio::time::sleep;
+use testkit::{settled, with_token};
+use tokio::time::Instant;
 
 use crate::{
     load::{Inviter, Ledger, Load},
@@ -105,19 +105,14 @@ impl Scene {
         let sink = self.platform.sink.as_ref().expect("a mail server");
         let acknowledged: BTreeSet<String> = ledger.acknowledged().into_keys().collect();
         let begun = Instant::now();
-        let (mut moved, mut taken, mut last) = (Instant::now(), 0, begun);
         let mut missing = acknowledged.clone();
-        while !missing.is_empty() && moved.elapsed() < self.patience {
-            sleep(Duration::from_millis(200)).await;
-            let now = sink.taken();
-            if now != taken {
-                (moved, taken, last) = (Instant::now(), now, Instant::now());
-                for recipient in sink.recipients() {
-                    missing.remove(&recipient);
-                }
-            }
-        }
-        // What would come twice comes soon after: a marker behind it all tells that the queue is through.
+        let arrive = || {
+            sink.recipients().iter().for_each(|recipient| {
+                missing.remove(recipient);
+            });
+            missing.is_empty()
+        };
+        let last = settled(self.patience, || sink.taken(), arrive).await;
         let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
         let mut mails = BTreeMap::<String, usize>::new();
         for recipient in sink.recipients() {
@@ -134,7 +129,7 @@ impl Scene {
             lost: acknowledged.len() - delivered - given_up,
             duplicates: mails.values().map(|count| count - 1).sum(),
             permitted: 0,
-            drain: last - begun,
+            drain: last.saturating_duration_since(begun),
         }
     }
 
