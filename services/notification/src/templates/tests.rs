@@ -368,6 +368,9 @@ async fn a_list_says_where_each_comes_from_to_whom_may_know(bench: Bench) {
     assert_eq!(templates[1].origin(), Origin::BuiltIn);
     assert!(templates.iter().all(|it| it.source.is_empty()));
 
+    let got = person.templates().get_template(at(leaf).get()).await.unwrap().into_inner();
+    assert_eq!(got.template.unwrap().organisation_id, "");
+
     stage.allow("templates.read", root);
     let first = list(&person, None).await.remove(0);
     assert_eq!((first.organisation_id, first.etag), (root.to_string(), String::new()));
