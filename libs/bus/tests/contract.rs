@@ -406,3 +406,30 @@ async fn on_rabbitmq_what_was_no_message_of_ours_is_kept_as_it_was() {
     assert_eq!((dead.ground, dead.message), (Ground::Unreadable, Err(b"noise".to_vec())));
     assert_eq!(dead.queue, LEFT.name);
 }
+
+#[tokio::test]
+async fn on_rabbitmq_what_makes_its_consumer_crash_is_kept_with_its_queue() {
+    let url = servers::rabbitmq().await;
+    let bus = open(&BusUrl::RabbitMq(url.clone()));
+    let (kept, dead_letters) = (Kept::default(), DeadLetters::keep(&bus));
+    let running = Running::start(&bus, LEFT, kept.handler());
+    publish(&bus, &message("test.told.v1")).await;
+    eventually("the queue is there", async || (!kept.ids().is_empty()).then_some(())).await;
+    running.stop.cancel();
+    eventually("it has stopped", async || running.task.is_finished().then_some(())).await;
+
+    // A consumer that takes the message and is gone, again and again.
+    let told = message("test.told.v1");
+    publish(&bus, &told).await;
+    let connection = lapin::Connection::connect(&url, Default::default()).await.unwrap();
+    let dead = eventually("it is kept", async || {
+        let channel = connection.create_channel().await.unwrap();
+        let taken = channel.basic_get(LEFT.name.into(), Default::default()).await.unwrap();
+        drop(taken);
+        channel.close(200, "gone".into()).await.unwrap();
+        dead_letters.all().pop()
+    })
+    .await;
+    assert_eq!((dead.ground, dead.queue.as_str()), (Ground::DeliveryLimit, LEFT.name));
+    assert_eq!(dead.message.map(|message| message.id), Ok(told.id));
+}

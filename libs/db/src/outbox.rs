@@ -118,7 +118,8 @@ pub async fn claim(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     // Most polls find nothing: do not take SQLite's write lock for them.
-    if limit == 0 || due(database, now).one(database.read()).await?.is_none() {
+    let takes_turns = database.engine() == Engine::Sqlite;
+    if limit == 0 || takes_turns && due(database, now).one(database.read()).await?.is_none() {
         return Ok(Vec::new());
     }
     let lease = if fault::is_off("lease") { Duration::zero() } else { lease };
@@ -130,6 +131,9 @@ pub async fn claim(
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(&*tx)
         .await?;
+    if rows.is_empty() {
+        return Ok(rows);
+    }
     Entity::update_many()
         .col_expr(Column::AvailableAt, Expr::value(now + lease))
         .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))

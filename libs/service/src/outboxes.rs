@@ -1,14 +1,9 @@
 //! What operators ask about an outbox, the same of every service that has one.
 
-use api::{
-    operations::v1::{
-        GetOutboxStatusRequest, GetOutboxStatusResponse, RetryOutboxRequest, RetryOutboxResponse,
-        StuckEvent,
-        outbox_service_server::{OutboxService, OutboxServiceServer},
-    },
-    organisation::v1::{
-        CheckPermissionRequest, permission_service_client::PermissionServiceClient,
-    },
+use api::operations::v1::{
+    GetOutboxStatusRequest, GetOutboxStatusResponse, RetryOutboxRequest, RetryOutboxResponse,
+    StuckEvent,
+    outbox_service_server::{OutboxService, OutboxServiceServer},
 };
 use db::{Database, DbErr, outbox};
 use kernel::{Clock, Fields, Uuid, parse_id};
@@ -38,18 +33,9 @@ impl Outbox {
     /// Refuses whoever does not run the platform.
     async fn require_operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let caller = Caller::of(request)?;
-        if caller.has_scope(MANAGE) {
-            return Ok(());
-        }
-        let question = CheckPermissionRequest {
-            subject_id: String::new(),
-            organisation_id: Uuid::nil().to_string(),
-            permission: MANAGE.to_owned(),
-        };
-        let mut client = PermissionServiceClient::new(self.peers.organisation(caller.auth()));
-        match client.check_permission(question).await {
-            Ok(answer) if answer.get_ref().allowed => Ok(()),
-            Ok(_) => Err(status::refusal(
+        match self.peers.allow(&caller, Uuid::nil(), MANAGE).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(status::refusal(
                 "operations.usher",
                 Code::PermissionDenied,
                 "PERMISSION_MISSING",

@@ -1,9 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
-use api::identity::v1::{
-    IssueServiceTokenRequest, service_account_service_client::ServiceAccountServiceClient,
+use api::{
+    identity::v1::{
+        IssueServiceTokenRequest, service_account_service_client::ServiceAccountServiceClient,
+    },
+    organisation::v1::{
+        CheckPermissionRequest, permission_service_client::PermissionServiceClient,
+    },
 };
-use kernel::{Clock, Time};
+use kernel::{Clock, Time, Uuid};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tonic::{
@@ -13,7 +18,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{Settings, deadline, telemetry};
+use crate::{Caller, Settings, deadline, telemetry};
 
 /// A connection to another service, the same embedded and in production. What it sends carries the
 /// trace, the deadline and the authorisation.
@@ -75,6 +80,27 @@ impl Peers {
     /// The notification service.
     pub fn notification(&self, auth: Auth) -> Peer {
         InterceptedService::new(self.notification.clone(), Outgoing(auth))
+    }
+
+    /// Whether a caller holds a right at an organisation, or (the nil UUID) at the platform: a service
+    /// account by the scope of its name, anybody else if the organisation service, asked in the
+    /// caller's own name, says so. It is a call, so no transaction may be open.
+    pub async fn allow(
+        &self,
+        caller: &Caller,
+        organisation: Uuid,
+        right: &str,
+    ) -> Result<bool, Status> {
+        if caller.has_scope(right) {
+            return Ok(true);
+        }
+        let request = CheckPermissionRequest {
+            subject_id: String::new(),
+            organisation_id: organisation.to_string(),
+            permission: right.to_owned(),
+        };
+        let mut client = PermissionServiceClient::new(self.organisation(caller.auth()));
+        Ok(client.check_permission(request).await?.into_inner().allowed)
     }
 
     /// The right to call in this service's own name; its token is kept for most of its life.

@@ -208,9 +208,12 @@ impl Relay {
             time: row.created_at,
             payload: row.payload.clone(),
             traceparent: traceparent.or_else(|| row.traceparent.clone()),
-            // In this process the outbox counts the attempts; with a broker its consumers do, and
-            // there no row has been refused.
-            attempt: attempt_of(row),
+            // In this process the outbox counts the consumers' attempts. With a broker they count them
+            // themselves, and the outbox counts how often no queue was there.
+            attempt: match self.bus {
+                Bus::Memory(_) => attempt_of(row),
+                Bus::RabbitMq(_) => 1,
+            },
             must_arrive: row.must_arrive,
             queue: row.queue.clone(),
             redelivered: false,
@@ -334,6 +337,32 @@ mod tests {
         let backlog = outbox::backlog(&database).await.unwrap();
         assert_eq!((backlog.waiting, backlog.refused), (1, 1));
         assert!(relay.claim().await.unwrap().is_empty(), "it waits for a while");
+    }
+
+    #[tokio::test]
+    async fn what_found_no_queue_reaches_its_consumer_at_the_broker_with_all_attempts_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = tables(&folder).await;
+        let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
+        let tx = database.begin().await.unwrap();
+        let id = clock.new_id();
+        crate::publish(&tx, &clock, "test.told.v1", id, &()).await.unwrap();
+        tx.commit().await.unwrap();
+        for (url, attempt) in [("memory:", 2), ("amqp://127.0.0.1:1", 1)] {
+            let bus = Bus::open(&BusUrl::parse(url).unwrap(), RetrySteps::default());
+            let (service, window, steps) = ("test", 1, RetrySteps::default());
+            let (clock, instruments) = (clock.clone(), Instruments::new());
+            let database = database.clone();
+            let relay = Relay { service, database, bus, clock, steps, window, instruments };
+            let mut row =
+                outbox::claim(&relay.database, relay.clock.now(), LEASE, 1).await.unwrap();
+            let row = row.pop().expect("an event");
+            assert_eq!(
+                relay.message(&outbox::Model { attempts: 1, ..row.clone() }).attempt,
+                attempt
+            );
+            outbox::postpone(&relay.database, &[row.id], relay.clock.now()).await.unwrap();
+        }
     }
 
     #[tokio::test]

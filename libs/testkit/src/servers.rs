@@ -41,6 +41,18 @@ pub async fn rabbitmq() -> String {
     format!("{}/{name}", variable("USHER_TEST_RABBITMQ_URL").trim_end_matches('/'))
 }
 
+/// How many messages the queues of a virtual host hold, being handled or waiting, as the broker's
+/// management saw it within the last five seconds.
+pub async fn messages_in(rabbitmq_url: &str) -> usize {
+    let (_, vhost) = rabbitmq_url.rsplit_once('/').expect("a virtual host in the URL");
+    let management = variable("USHER_TEST_RABBITMQ_MANAGEMENT_URL");
+    let answer = reqwest::get(format!("{management}/api/vhosts/{vhost}")).await;
+    let answer = answer.expect("reach RabbitMQ's management").text().await.expect("an answer");
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    // Nothing was told of it yet.
+    answer["messages"].as_u64().map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// The URL of a Redis database that this test has for itself.
 pub fn redis() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);

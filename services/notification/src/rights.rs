@@ -40,19 +40,7 @@ pub(crate) async fn may(
     organisation_id: Uuid,
     right: &str,
 ) -> Result<bool, Error> {
-    if caller.has_scope(right) {
-        return Ok(true);
-    }
-    let mut client = PermissionServiceClient::new(notification.peers.organisation(caller.auth()));
-    let request = CheckPermissionRequest {
-        subject_id: String::new(),
-        organisation_id: organisation_id.to_string(),
-        permission: right.to_owned(),
-    };
-    match client.check_permission(request).await {
-        Ok(answer) => Ok(answer.into_inner().allowed),
-        Err(status) => Err(Error::PeerUnavailable(status.code())),
-    }
+    notification.peers.allow(caller, organisation_id, right).await.map_err(unavailable)
 }
 
 /// The same for several organisations, in one call.

@@ -5,12 +5,15 @@ use std::{
     time::Duration,
 };
 
-use api::notification::v1::{
-    DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
+use api::{
+    notification::v1::{
+        DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
+    },
+    operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
 };
 use stories::{Client, Platform};
-use testkit::{settled, with_token};
-use tokio::time::Instant;
+use testkit::{servers, settled, with_token};
+use tokio::time::{Instant, interval};
 
 use crate::{
     load::{Inviter, Ledger, Load},
@@ -114,6 +117,8 @@ impl Scene {
         };
         let last = settled(self.patience, || sink.taken(), arrive).await;
         let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
+        // What comes twice comes behind.
+        self.until_at_rest().await;
         let mut mails = BTreeMap::<String, usize>::new();
         for recipient in sink.recipients() {
             *mails.entry(recipient).or_default() += 1;
@@ -133,10 +138,42 @@ impl Scene {
         }
     }
 
+    /// Waits until nothing is on its way any more: no outbox has an event, and for longer than the
+    /// broker's management takes to see it no queue has a message. What is stuck for good, as where a
+    /// guard is off, is waited for no longer than the patience.
+    async fn until_at_rest(&self) {
+        let mut calm = Instant::now();
+        let deadline = calm + self.patience;
+        let mut pace = interval(Duration::from_millis(500));
+        let owner = self.platform.owner().await;
+        while calm.elapsed() < Duration::from_secs(7) && Instant::now() < deadline {
+            pace.tick().await;
+            if self.on_its_way(&owner).await > 0 {
+                calm = Instant::now();
+            }
+        }
+    }
+
+    /// How many events and messages are on their way.
+    async fn on_its_way(&self, owner: &Client) -> usize {
+        let mut count = servers::messages_in(&self.platform.bus).await;
+        for channel in
+            [self.platform.identity(), self.platform.organisation(), self.platform.notification()]
+        {
+            let request = with_token(owner.token(), GetOutboxStatusRequest {});
+            let status = OutboxServiceClient::new(channel).get_outbox_status(request).await;
+            let waiting = status.expect("the outbox' status").into_inner().waiting;
+            count += usize::try_from(waiting).unwrap_or(usize::MAX);
+        }
+        count
+    }
+
     /// How many of these addresses have a delivery in a state that tells an operator why no mail came.
     async fn given_up(&self, addresses: &BTreeSet<String>) -> usize {
         let mut client = DeliveryServiceClient::new(self.platform.notification());
         let (mut given_up, mut page_token) = (0, String::new());
+        // The token of the beginning may have run out.
+        let owner = self.platform.owner().await;
         loop {
             let request = ListDeliveriesRequest {
                 organisation_id: self.organisation.clone(),
@@ -144,7 +181,7 @@ impl Scene {
                 page_token,
                 ..Default::default()
             };
-            let answer = client.list_deliveries(with_token(self.owner.token(), request)).await;
+            let answer = client.list_deliveries(with_token(owner.token(), request)).await;
             let answer = answer.expect("the deliveries").into_inner();
             let ended = answer.deliveries.iter().filter(|it| addresses.contains(&it.recipient));
             let ended = ended.filter(|it| {

@@ -120,9 +120,9 @@ impl RabbitMq {
         delivery: Delivery,
     ) -> lapin::Result<()> {
         let Delivery { properties, data, acker, redelivered, .. } = delivery;
-        let kept = match publish::read(&properties, &data, redelivered) {
-            None => set_aside(link, queue, properties, &data).await,
-            Some(message) => match handler(message.clone()).await {
+        let kept = match publish::read(&properties, data, redelivered) {
+            Err(payload) => set_aside(link, queue, properties, &payload).await,
+            Ok(message) => match handler(message.clone()).await {
                 Ok(()) => Ok(()),
                 Err(refusal) => self.keep_for_later(link, queue, message, refusal).await,
             },
@@ -169,7 +169,7 @@ impl RabbitMq {
 async fn keep(handler: &DeadLetterHandler, delivery: Delivery) -> lapin::Result<()> {
     let Delivery { properties, data, acker, redelivered, .. } = delivery;
     let Fate { queue, ground, error } = publish::fate(&properties);
-    let message = publish::read(&properties, &data, redelivered).ok_or(data);
+    let message = publish::read(&properties, data, redelivered);
     let dead = DeadLetter { queue, ground, error, message };
     if let Err(error) = handler(dead).await {
         tracing::warn!(%error, "a dead letter stays in its queue");

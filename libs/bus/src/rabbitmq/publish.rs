@@ -9,11 +9,13 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use super::{PATIENCE, RabbitMq, label, topology::EXCHANGE};
+use super::{PATIENCE, RabbitMq, topology::EXCHANGE};
 use crate::{Ground, Message, PublishError};
 
 /// The longest routing key or queue's name that AMQP has room for, in bytes.
 const LONGEST_NAME: usize = 255;
+/// How much of an error goes with a dead letter, in characters.
+const LONGEST_ERROR: usize = 500;
 
 impl RabbitMq {
     /// Publishes a batch with pipelined confirms.
@@ -35,19 +37,17 @@ impl RabbitMq {
                     Some(queue) => ("", queue),
                     None => (EXCHANGE, &message.routing_key),
                 };
-                sent.push(match key.len() <= LONGEST_NAME {
-                    true => Some(send(&channel, exchange, key, message, None).await),
-                    false => None,
+                sent.push(if key.len() <= LONGEST_NAME {
+                    let sent = send(&channel, exchange, key, message, None).await;
+                    sent.map_err(|error| unavailable(&error))
+                } else {
+                    Err(PublishError::Unpublishable("its routing key is too long"))
                 });
             }
             fault::point("after-publish");
-            join_all(sent.into_iter().map(async |confirm| match confirm {
-                Some(confirm) => Some(match confirm {
-                    Ok(confirm) if !fault::is_off("confirm") => confirm.await,
-                    Ok(_) => Ok(Confirmation::Ack(None)),
-                    Err(error) => Err(error),
-                }),
-                None => None,
+            join_all(sent.into_iter().map(async |confirm| match confirm? {
+                _ if fault::is_off("confirm") => Ok(Confirmation::Ack(None)),
+                confirm => confirm.await.map_err(|error| unavailable(&error)),
             }))
             .await
         };
@@ -59,10 +59,6 @@ impl RabbitMq {
         let mut returned = HashSet::new();
         let mut answers = Vec::with_capacity(batch.len());
         for confirmation in confirmations {
-            let Some(confirmation) = confirmation else {
-                answers.push(Err(PublishError::Unpublishable("its routing key is too long")));
-                continue;
-            };
             answers.push(match confirmation {
                 Ok(Confirmation::Ack(message)) => {
                     returned
@@ -75,7 +71,7 @@ impl RabbitMq {
                 Ok(Confirmation::NotRequested) => {
                     Err(PublishError::Unavailable("the channel does not confirm".to_owned()))
                 }
-                Err(error) => Err(unavailable(&error)),
+                Err(error) => Err(error),
             });
         }
         for (message, answer) in batch.iter().zip(&mut answers) {
@@ -123,20 +119,22 @@ pub(super) fn with_fate(properties: BasicProperties, fate: &Fate) -> BasicProper
     let mut headers = properties.headers().clone().unwrap_or_default();
     set(&mut headers, "usher-queue", fate.queue);
     set(&mut headers, "usher-ground", fate.ground.as_str());
-    set(&mut headers, "usher-error", &fate.error);
+    // All headers must fit into one frame.
+    set(&mut headers, "usher-error", &fate.error.chars().take(LONGEST_ERROR).collect::<String>());
     properties.with_headers(headers)
 }
 
 /// Reads why and where a dead letter was given up: by its consumer, or else by the broker, whose
 /// newest word stands first in `x-death`.
 pub(super) fn fate(properties: &BasicProperties) -> Fate<String> {
-    let headers = properties.headers().clone().unwrap_or_default();
-    if let Some(queue) = get(&headers, "usher-queue") {
-        let ground = get(&headers, "usher-ground");
+    let none = FieldTable::default();
+    let headers = properties.headers().as_ref().unwrap_or(&none);
+    if let Some(queue) = get(headers, "usher-queue") {
+        let ground = get(headers, "usher-ground");
         let ground =
             Ground::ALL.into_iter().find(|known| ground.as_deref() == Some(known.as_str()));
         let ground = ground.unwrap_or(Ground::Unreadable);
-        return Fate { queue, ground, error: get(&headers, "usher-error").unwrap_or_default() };
+        return Fate { queue, ground, error: get(headers, "usher-error").unwrap_or_default() };
     }
     let deaths = match headers.inner().get("x-death") {
         Some(AMQPValue::FieldArray(deaths)) => deaths.as_slice(),
@@ -191,28 +189,33 @@ fn id_of(properties: &BasicProperties) -> Option<Uuid> {
     properties.message_id().as_ref().and_then(|id| Uuid::parse_str(id.as_str()).ok())
 }
 
-/// Reads back what [`send`] wrote; `None` if the message is not one of ours.
+/// Reads back what [`send`] wrote; `Err` gives the payload back if the message is not one of ours.
 pub(super) fn read(
     properties: &BasicProperties,
-    payload: &[u8],
+    payload: Vec<u8>,
     redelivered: bool,
-) -> Option<Message> {
+) -> Result<Message, Vec<u8>> {
+    match without_payload(properties, redelivered) {
+        Some(message) => Ok(Message { payload, ..message }),
+        None => Err(payload),
+    }
+}
+
+fn without_payload(properties: &BasicProperties, redelivered: bool) -> Option<Message> {
     let headers = properties.headers().as_ref()?;
     let get = |name: &str| get(headers, name);
-    let message = Message {
+    Some(Message {
         id: id_of(properties)?,
         routing_key: get("cloudEvents:type")?,
         source: get("cloudEvents:source")?,
         subject: Uuid::parse_str(&get("cloudEvents:subject")?).ok()?,
         time: get("cloudEvents:time")?.parse::<Time>().ok()?,
-        payload: payload.to_owned(),
+        payload: Vec::new(),
         traceparent: get("traceparent"),
         attempt: get("usher-attempt")?.parse().ok()?,
         queue: get("usher-replayed-to"),
         redelivered,
         // Where it waits for its next attempt, or is set aside, it must arrive.
         must_arrive: true,
-    };
-    tracing::trace!(message = label(&message), "read");
-    Some(message)
+    })
 }

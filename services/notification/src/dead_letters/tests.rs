@@ -17,6 +17,7 @@ testkit::on_both_databases!(
     what_a_consumer_gave_up_is_kept_with_all_that_is_known,
     a_replayed_one_comes_to_its_queue_again_and_waits_again_when_it_is_given_up_again,
     of_two_who_decide_one_does,
+    what_was_discarded_stays_so_when_it_is_told_again,
     what_is_no_message_of_ours_can_be_discarded_alone,
     what_was_decided_is_forgotten_after_thirty_days_and_nothing_else,
     only_who_runs_the_platform_sees_and_decides,
@@ -174,6 +175,20 @@ async fn of_two_who_decide_one_does(bench: Bench) {
         assert_eq!(elsewhere.seen().len(), before + replays);
         *elsewhere.refuses.lock().unwrap() = true;
     }
+}
+
+async fn what_was_discarded_stays_so_when_it_is_told_again(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let _elsewhere = Elsewhere::listen(&stage).await;
+    let operator = stage.account("operations.manage");
+    let message = message(&stage);
+    give_up(&stage, message.clone()).await;
+    let id = list(&operator, DeadLetterState::Waiting).await.remove(0).id;
+    operator.dead_letters().discard_dead_letter(DiscardDeadLetterRequest { id }).await.unwrap();
+    // The broker hands a dead letter out again whose acknowledgement it lost.
+    give_up(&stage, message).await;
+    assert!(list(&operator, DeadLetterState::Waiting).await.is_empty());
+    assert!(!list(&operator, DeadLetterState::Discarded).await[0].decided_by.is_empty());
 }
 
 async fn what_is_no_message_of_ours_can_be_discarded_alone(bench: Bench) {

@@ -1,7 +1,9 @@
 use kernel::{Time, Uuid};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, QueryOrder as _, QuerySelect as _, entity::prelude::*,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ConnectionTrait, ExprTrait as _, QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
+    sea_query::{Expr, OnConflict},
 };
 
 /// A message that a consumer of whichever service gave up.
@@ -43,7 +45,7 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Keeps a dead letter. One that is there already, and was replayed, waits again; told of twice, it is
-/// kept once.
+/// kept once, and what was discarded stays so.
 pub(crate) async fn keep(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
     let again = OnConflict::columns([Column::EventId, Column::Queue])
         .update_columns([
@@ -54,6 +56,7 @@ pub(crate) async fn keep(connection: &impl ConnectionTrait, row: Model) -> Resul
             Column::DecidedBy,
             Column::UpdatedAt,
         ])
+        .action_and_where(Expr::col((Entity, Column::State)).ne(State::Discarded))
         .to_owned();
     let row = ActiveModel::from(row).reset_all();
     Entity::insert(row).on_conflict(again).exec_without_returning(connection).await.map(|_| ())

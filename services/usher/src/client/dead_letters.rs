@@ -1,7 +1,7 @@
 //! `usher dead-letters`: what consumers gave up.
 
 use api::notification::v1::{
-    DeadLetter, DeadLetterGround, DeadLetterState, DiscardDeadLetterRequest, GetDeadLetterRequest,
+    DeadLetter, DeadLetterState, DiscardDeadLetterRequest, GetDeadLetterRequest,
     ListDeadLettersRequest, ReplayDeadLetterRequest,
     dead_letter_service_client::DeadLetterServiceClient,
 };
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     Options,
-    output::{Out, Output, Table, json, plain},
+    output::{Out, Output, Table, json, moment, plain, word},
     refusal::told,
     session::Session,
 };
@@ -230,36 +230,21 @@ struct Line {
 
 impl From<DeadLetter> for Line {
     fn from(letter: DeadLetter) -> Self {
-        let at =
-            |at: Option<prost_types::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-        let ground = match letter.ground() {
-            DeadLetterGround::Rejected => "rejected",
-            DeadLetterGround::Exhausted => "exhausted",
-            DeadLetterGround::DeliveryLimit => "delivery_limit",
-            DeadLetterGround::Unreadable => "unreadable",
-            DeadLetterGround::Unspecified => "",
-        };
-        let state = match letter.state() {
-            DeadLetterState::Waiting => "waiting",
-            DeadLetterState::Replayed => "replayed",
-            DeadLetterState::Discarded => "discarded",
-            DeadLetterState::Unspecified => "",
-        };
         let payload = letter.payload.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
-            ground: ground.to_owned(),
-            state: state.to_owned(),
+            ground: word(letter.ground().as_str_name(), "DEAD_LETTER_GROUND_"),
+            state: word(letter.state().as_str_name(), "DEAD_LETTER_STATE_"),
             id: letter.id,
             event_id: letter.event_id,
             kind: letter.r#type,
             source: letter.source,
             subject: letter.subject,
-            time: at(letter.time),
+            time: moment(letter.time),
             queue: letter.queue,
             error: letter.error,
             attempts: letter.attempts,
-            created_at: at(letter.created_at),
-            updated_at: at(letter.updated_at),
+            created_at: moment(letter.created_at),
+            updated_at: moment(letter.updated_at),
             decided_by: letter.decided_by,
             payload,
         }
@@ -280,6 +265,8 @@ fn print(letters: Vec<DeadLetter>, output: Output, out: Out<'_>) -> anyhow::Resu
 
 #[cfg(test)]
 mod tests {
+    use api::notification::v1::DeadLetterGround;
+
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Options,
-    output::{Out, Output, Table, json, plain},
+    output::{Out, Output, Table, json, moment, plain, word},
     refusal::told,
     session::Session,
 };
@@ -213,15 +213,6 @@ struct Attempt {
     words: String,
 }
 
-fn at(at: Option<prost_types::Timestamp>) -> String {
-    at.map(|at| at.to_string()).unwrap_or_default()
-}
-
-/// The last part of an enum value's name, in lower case.
-fn word(name: &str, prefix: &str) -> String {
-    name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
-}
-
 impl From<Delivery> for Line {
     fn from(delivery: Delivery) -> Self {
         Self {
@@ -240,8 +231,8 @@ impl From<Delivery> for Line {
             last_error: delivery.last_error,
             message_id: delivery.message_id,
             generation: delivery.generation,
-            created_at: at(delivery.created_at),
-            updated_at: at(delivery.updated_at),
+            created_at: moment(delivery.created_at),
+            updated_at: moment(delivery.updated_at),
             attempts: Vec::new(),
         }
     }
@@ -256,8 +247,8 @@ impl From<DeliveryAttempt> for Attempt {
         Self {
             number: attempt.number,
             generation: attempt.generation,
-            begun_at: at(attempt.begun_at),
-            ended_at: at(attempt.ended_at),
+            begun_at: moment(attempt.begun_at),
+            ended_at: moment(attempt.ended_at),
             outcome,
             reason: attempt.reason,
             reply_code: attempt.reply_code,

@@ -56,6 +56,16 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// A moment, or nothing.
+pub(super) fn moment(at: Option<prost_types::Timestamp>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// What an enum's value says, as a word: its name without the enum's, in lower case.
+pub(super) fn word(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
+}
+
 /// One value in one line.
 pub(super) fn json_line(out: Out<'_>, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;

@@ -1,6 +1,6 @@
 use testkit::eventually;
 
-use super::kills::at_a_random_moment;
+use super::kills::{IN_FLIGHT, at_a_random_moment};
 use crate::{outcome::Outcome, scene::Scene};
 
 /// A place between two steps of the pipe at which a process may crash.
@@ -26,9 +26,9 @@ pub const WINDOWS: [Window; 6] = [
     Window { point: "before-inbox-commit", service: "notification", permitted: 0 },
     // The mail server has the mail, and nobody knows: the one window in which a mail goes out twice.
     // Those that are sent beside it may be in the same place.
-    Window { point: "after-smtp-250", service: "mailer", permitted: 16 },
+    Window { point: "after-smtp-250", service: "mailer", permitted: IN_FLIGHT },
     // The mail is recorded, and the event comes again.
-    Window { point: "before-acknowledgement", service: "mailer", permitted: 16 },
+    Window { point: "before-acknowledgement", service: "mailer", permitted: IN_FLIGHT },
 ];
 
 /// Lets a process abort in a window, and starts it again, so many times.

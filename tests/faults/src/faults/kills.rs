@@ -5,8 +5,8 @@ use crate::{load::Load, outcome::Outcome, scene::Scene};
 /// The services, each a process.
 pub const SERVICES: [&str; 5] = ["identity", "organisation", "notification", "mailer", "gateway"];
 
-/// How many mails a mailer may have on their way at once.
-const IN_FLIGHT: usize = 16;
+/// How many mails about invitations a mailer may have on their way at once.
+pub(super) const IN_FLIGHT: usize = 8;
 
 /// Kills a service with SIGKILL at random moments, and starts it again each time.
 ///
