@@ -1,5 +1,6 @@
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -29,6 +30,17 @@ struct State {
     offered: Vec<Mail>,
     taken: Vec<Mail>,
     replies: VecDeque<Reply>,
+    rules: Vec<Rule>,
+}
+
+/// What is said to the mails of some recipients.
+struct Rule {
+    /// How their addresses end.
+    suffix: String,
+    reply: Reply,
+    /// How often it is said to each; those that have heard it so often are taken.
+    times: usize,
+    said: BTreeMap<String, usize>,
 }
 
 /// A mail as it arrived.
@@ -51,6 +63,10 @@ pub enum Reply {
     Line(&'static str),
     /// `250 taken`, but only when [`SmtpSink::release`] is called.
     Hold,
+    /// Nothing: the connection is closed, and the mail is not taken.
+    Cut,
+    /// The mail is taken, and the connection is reset behind the answer, which may be lost.
+    Reset,
 }
 
 impl SmtpSink {
@@ -84,9 +100,22 @@ impl SmtpSink {
         self.lock().replies.extend(replies);
     }
 
+    /// Answers so to the mails of all recipients whose addresses end so, so many times to each.
+    /// Replies that were given for the next mails come first.
+    pub fn reply_to(&self, suffix: &str, reply: Reply, times: usize) {
+        let rule = Rule { suffix: suffix.to_owned(), reply, times, said: BTreeMap::new() };
+        self.lock().rules.push(rule);
+    }
+
     /// Lets a held mail go on.
     pub fn release(&self) {
         self.released.notify_one();
+    }
+
+    /// Ends all rules, and lets all held mails go on.
+    pub fn relent(&self) {
+        self.lock().rules.clear();
+        self.released.notify_waiters();
     }
 
     /// All that has been taken.
@@ -168,7 +197,7 @@ async fn serve(
     stream: TcpStream,
     state: Arc<Mutex<State>>,
     released: Arc<Notify>,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     write.write_all(b"220 sink.example ESMTP\r\n").await?;
@@ -192,11 +221,23 @@ async fn serve(
                 write.write_all(b"354 go on\r\n").await?;
                 let raw = read_data(&mut lines).await?;
                 let mail = Mail { recipient: recipient.clone(), raw };
+                // A mail that is held when all are let go hears of it.
+                let release = released.notified();
                 let reply = offer(&state, mail.clone());
-                if matches!(reply, Some(Reply::Hold)) {
-                    released.notified().await;
+                match reply {
+                    Some(Reply::Cut) => return Ok(()),
+                    Some(Reply::Hold) => release.await,
+                    _ => {}
                 }
-                answer(&state, mail, reply)
+                let said = answer(&state, mail, reply);
+                if matches!(reply, Some(Reply::Reset)) {
+                    write.write_all(format!("{said}\r\n").as_bytes()).await?;
+                    let stream = write.reunite(lines.into_inner()).map_err(io::Error::other)?;
+                    // What was not read yet is thrown away, and the other side gets a reset.
+                    stream.set_zero_linger()?;
+                    return Ok(());
+                }
+                said
             }
             "QUIT" => {
                 write.write_all(b"221 bye\r\n").await?;
@@ -211,13 +252,19 @@ async fn serve(
 
 fn offer(state: &Mutex<State>, mail: Mail) -> Option<Reply> {
     let mut state = lock(state);
+    let reply = state.replies.pop_front().or_else(|| {
+        let rule = state.rules.iter_mut().find(|it| mail.recipient.ends_with(&it.suffix))?;
+        let said = rule.said.entry(mail.recipient.clone()).or_default();
+        *said += 1;
+        (*said <= rule.times).then_some(rule.reply)
+    });
     state.offered.push(mail);
-    state.replies.pop_front()
+    reply
 }
 
 fn answer(state: &Mutex<State>, mail: Mail, reply: Option<Reply>) -> &'static str {
     let answer = match reply {
-        None | Some(Reply::Hold) => "250 taken",
+        None | Some(Reply::Hold | Reply::Reset | Reply::Cut) => "250 taken",
         Some(Reply::Delay) => "451 later",
         Some(Reply::Refuse) => "550 never",
         Some(Reply::Line(line)) => line,
@@ -228,14 +275,12 @@ fn answer(state: &Mutex<State>, mail: Mail, reply: Option<Reply>) -> &'static st
     answer
 }
 
-async fn read_data(
-    lines: &mut BufReader<tokio::net::tcp::OwnedReadHalf>,
-) -> std::io::Result<Vec<u8>> {
+async fn read_data(lines: &mut BufReader<tokio::net::tcp::OwnedReadHalf>) -> io::Result<Vec<u8>> {
     let mut raw = Vec::new();
     loop {
         let mut line = Vec::new();
         if lines.read_until(b'\n', &mut line).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if line == b".\r\n" {
             return Ok(raw);
