@@ -48,13 +48,15 @@ impl MemoryBus {
 
     async fn handle(&self, consumer: &Consumer, message: Message) -> Result<(), PublishError> {
         let Err(refusal) = consumer.handle(message.clone()).await else { return Ok(()) };
+        let attempt = refusal.attempt(&message);
         let (ground, error) = match refusal {
             Refusal::Reject(why) => (Ground::Rejected, why),
-            Refusal::Retry(why) if self.steps.after(message.attempt).is_none() => {
-                (Ground::Exhausted, why)
-            }
-            Refusal::Retry(why) => return Err(PublishError::Refused(why)),
+            Refusal::Retry(why) | Refusal::Counted(_, why) => match self.steps.after(attempt) {
+                Some(_) => return Err(PublishError::Refused(why)),
+                None => (Ground::Exhausted, why),
+            },
         };
+        let message = Message { attempt, ..message };
         let queue = consumer.queue.name.to_owned();
         let dead = DeadLetter { queue, ground, error, message: Ok(message) };
         let handler = lock(&self.dead_letters).clone();

@@ -49,14 +49,27 @@ pub struct Queue {
 pub enum Refusal {
     /// Something is missing that may come back: try again after the next step.
     Retry(String),
+    /// The same of a consumer that counts for itself: it was the attempt of this number, whatever the
+    /// message says.
+    Counted(u32, String),
     /// It will never succeed: set it aside where an operator sees it.
     Reject(String),
+}
+
+impl Refusal {
+    /// Which attempt at a message it was.
+    pub(crate) fn attempt(&self, message: &Message) -> u32 {
+        match self {
+            Self::Counted(attempt, _) => *attempt,
+            Self::Retry(_) | Self::Reject(_) => message.attempt,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(why) => write!(f, "to be retried: {why}"),
+            Self::Retry(why) | Self::Counted(_, why) => write!(f, "to be retried: {why}"),
             Self::Reject(why) => write!(f, "rejected: {why}"),
         }
     }

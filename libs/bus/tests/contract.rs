@@ -44,6 +44,7 @@ on_both_buses!(
     a_refused_message_comes_again_and_counts_its_attempts,
     a_rejected_message_is_kept_with_its_ground_and_its_neighbour_arrives,
     what_is_retried_in_vain_is_kept_with_its_last_error,
+    a_consumer_that_counts_for_itself_is_believed,
     a_dead_letter_that_is_not_kept_comes_again,
     a_replayed_message_reaches_its_one_queue,
     no_more_are_handled_at_once_than_the_queue_allows,
@@ -274,6 +275,19 @@ async fn what_is_retried_in_vain_is_kept_with_its_last_error(bus: Bus) {
     assert_eq!((dead.ground, dead.error.as_str()), (Ground::Exhausted, "attempt 6"));
     let message = dead.message.expect("a message of ours");
     assert_eq!((message.id, message.attempt), (told.id, 6), "five steps, and one try more");
+}
+
+async fn a_consumer_that_counts_for_itself_is_believed(bus: Bus) {
+    let dead_letters = DeadLetters::keep(&bus);
+    let handler: Handler = Arc::new(|message| {
+        assert_eq!(message.attempt, 1);
+        Box::pin(async { Err(Refusal::Counted(6, "in vain".to_owned())) })
+    });
+    let _running = Running::start(&bus, LEFT, handler);
+    publish(&bus, &message("test.told.v1")).await;
+    let dead = eventually("it is kept", async || dead_letters.all().pop()).await;
+    assert_eq!((dead.ground, dead.error.as_str()), (Ground::Exhausted, "in vain"));
+    assert_eq!(dead.message.expect("a message of ours").attempt, 6);
 }
 
 async fn a_dead_letter_that_is_not_kept_comes_again(bus: Bus) {

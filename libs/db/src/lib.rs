@@ -1,9 +1,10 @@
-//! The database: connections, transactions, pages, the two tables that make messages exact, the
-//! outbox and the inbox, and the one that lets requests be repeated.
+//! The database: connections, transactions, pages, the tables that make messages exact, the outbox,
+//! the inbox and the attempts, and the one that lets requests be repeated.
 //!
 //! The differences between PostgreSQL and SQLite live in this crate alone. Every service has
 //! tables of its own: a schema named after it on PostgreSQL, a file named after it on SQLite.
 
+pub mod attempts;
 mod connect;
 pub mod inbox;
 pub mod migration;

@@ -197,6 +197,47 @@ impl MigrationTrait for Order {
     }
 }
 
+/// Creates `attempts`, for a service with consumers. A new table: it locks nothing that is in use.
+pub struct Attempts;
+
+impl MigrationName for Attempts {
+    fn name(&self) -> &str {
+        "attempts"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Attempts {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use crate::attempts::Column;
+        manager
+            .create_table(
+                Table::create()
+                    .table("attempts")
+                    .col(ColumnDef::new(Column::Consumer).string().not_null())
+                    .col(ColumnDef::new(Column::EventId).uuid().not_null())
+                    .col(ColumnDef::new(Column::Attempts).integer().not_null())
+                    .col(ColumnDef::new(Column::IsGivenUp).boolean().not_null())
+                    .col(ColumnDef::new(Column::LastError).text().not_null())
+                    .col(ColumnDef::new(Column::CreatedAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(Column::UpdatedAt).timestamp_with_time_zone().not_null())
+                    .primary_key(Index::create().col(Column::Consumer).col(Column::EventId))
+                    .to_owned(),
+            )
+            .await?;
+        // For forgetting the oldest.
+        manager
+            .create_index(
+                Index::create()
+                    .name("attempts_updated_at")
+                    .table("attempts")
+                    .col(Column::UpdatedAt)
+                    .to_owned(),
+            )
+            .await
+    }
+}
+
 /// Creates `requests`. A new table: it locks nothing that is in use.
 pub struct Requests;
 

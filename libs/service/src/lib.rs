@@ -4,6 +4,7 @@
 //! A service's `build(&Infra)` answers a [`Module`]; [`run`] serves modules until it is told to
 //! stop. The command, the all-in-one and the tests all go this way.
 
+mod attempts;
 mod boundary;
 mod caller;
 pub mod deadline;

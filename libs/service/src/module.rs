@@ -28,7 +28,8 @@ pub struct Module {
     pub public: &'static [&'static str],
     /// Its pages and REST endpoints, if it has any.
     pub http: Option<axum::Router>,
-    /// What it listens to on the bus.
+    /// What it listens to on the bus. With a database, attempts are counted in its table `attempts`
+    /// ([`db::migration::Attempts`]).
     pub consumers: Vec<Consumer>,
     /// Keeps what consumers of any service gave up, if this is the service that does.
     pub dead_letters: Option<DeadLetterHandler>,
@@ -124,7 +125,7 @@ where
     };
     let word = match &outcome {
         Ok(()) => "handled",
-        Err(Refusal::Retry(_)) => "retried",
+        Err(Refusal::Retry(_) | Refusal::Counted(..)) => "retried",
         Err(Refusal::Reject(_)) => "rejected",
     };
     let labels = [label("queue", queue.name), label("outcome", word)];

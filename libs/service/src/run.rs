@@ -14,6 +14,7 @@ use tonic::{service::Routes, transport::Server};
 
 use crate::{
     Check, Chore, Infra, Module,
+    attempts::Attempts,
     boundary::{self, Boundary},
     http,
     incoming::incoming,
@@ -34,8 +35,8 @@ const GRACE_DATABASES: Duration = Duration::from_millis(500);
 /// never finished their handshake, and streams that are only watched.
 const CONNECTION_AGE: Duration = Duration::from_secs(1_800);
 const CONNECTION_GRACE: Duration = Duration::from_secs(60);
-/// How often chores are done, and how long handled events are remembered: longer than retries bring
-/// one back.
+/// How often chores are done, and how long handled and refused events are remembered: longer than
+/// retries bring one back.
 const CHORES: Duration = Duration::from_secs(3_600);
 const REMEMBERED: kernel::Duration = kernel::Duration::days(7);
 
@@ -90,6 +91,7 @@ pub async fn run(
 
     for module in modules {
         let Module { name, grpc, public, http, consumers, database, chores, timers, .. } = module;
+        let counts = !consumers.is_empty();
         if let Some(handler) = module.dead_letters {
             edges.spawn(infra.bus.keep_dead_letters(counted(handler), stop.clone()));
         }
@@ -111,7 +113,12 @@ pub async fn run(
             edges.spawn(http::serve(router, listener, stop.clone()));
         }
         for consumer in consumers {
-            edges.spawn(infra.bus.consume(consumer.queue, consumer.handler(), stop.clone()));
+            let (queue, mut handler) = (consumer.queue, consumer.handler());
+            if let Some(database) = database.clone() {
+                let (clock, steps) = (infra.clock.clone(), infra.settings.retry_steps.clone());
+                handler = Attempts { database, clock, steps }.counting(queue, handler);
+            }
+            edges.spawn(infra.bus.consume(queue, handler, stop.clone()));
         }
         for timer in timers {
             edges.spawn(timer.run(Instruments::new(), stop.clone()));
@@ -119,6 +126,7 @@ pub async fn run(
         if let Some(database) = database {
             edges.spawn(do_chores(
                 name,
+                counts,
                 database.clone(),
                 infra.clock.clone(),
                 chores,
@@ -172,6 +180,7 @@ async fn finish<T: 'static>(what: &str, tasks: &mut JoinSet<T>, grace: Duration)
 /// Forgets what is over, every hour. Several instances may do so at once.
 async fn do_chores(
     service: &'static str,
+    counts: bool,
     database: Database,
     clock: Clock,
     chores: Vec<Chore>,
@@ -180,6 +189,9 @@ async fn do_chores(
     while !stop.is_cancelled() {
         let pruned = db::inbox::prune(&database, clock.now() - REMEMBERED).await;
         let mut done = vec![pruned];
+        if counts {
+            done.push(db::attempts::prune(&database, clock.now() - REMEMBERED).await);
+        }
         for chore in &chores {
             done.push(chore().await);
         }

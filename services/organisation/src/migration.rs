@@ -43,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_memberships_by_key::MembershipsByKey),
             Box::new(db::migration::Order),
             Box::new(m0015_delivery_state::DeliveryState),
+            Box::new(db::migration::Attempts),
         ]
     }
 }
