@@ -6,6 +6,7 @@ pub(crate) mod get;
 pub(crate) mod get_cause;
 pub(crate) mod list;
 pub(crate) mod record;
+pub(crate) mod recover;
 pub(crate) mod report_bounce;
 pub(crate) mod resend;
 pub(crate) mod withdraw;

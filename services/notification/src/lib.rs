@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use api::notification::v1::Sender;
-use bus::DeadLetterHandler;
+use bus::{DeadLetterHandler, RetrySteps};
 use db::Database;
 use kernel::{Clock, MailDomain};
 use service::{Chore, Infra, Module, Peers};
@@ -52,8 +52,8 @@ struct Notification {
     peers: Peers,
     engine: Engine,
     instruments: Instruments,
-    /// How often an attempt may be delayed before the delivery is given up.
-    retry_steps: i32,
+    /// How long an attempt that was delayed waits for the next; after the last the delivery is given up.
+    retry_steps: RetrySteps,
     /// The domains that mails may come from.
     sender_domains: Vec<MailDomain>,
 }
@@ -66,7 +66,7 @@ impl Notification {
             peers: infra.peers(NAME)?,
             engine: Engine::load()?,
             instruments: Instruments::new(),
-            retry_steps: i32::try_from(infra.settings.retry_steps.0.len())?,
+            retry_steps: infra.settings.retry_steps.clone(),
             sender_domains: infra.settings.mail_sender_domains.clone(),
         })
     }
@@ -92,7 +92,8 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     ensure!(pending == 0, "{NAME}: {pending} migrations are pending: run `usher migrate` first");
     let notification = Arc::new(Notification::new(infra, database.clone())?);
     let folder = infra.settings.bounce_folder.clone();
-    let timers = folder.map(|folder| bounces::collect::timer(notification.clone(), folder));
+    let mut timers = vec![deliveries::recover::timer(notification.clone())];
+    timers.extend(folder.map(|folder| bounces::collect::timer(notification.clone(), folder)));
     let (keeper, pruner) = (notification.clone(), notification.clone());
     let dead_letters: DeadLetterHandler = Arc::new(move |dead| {
         let notification = keeper.clone();
@@ -105,7 +106,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     Ok(Module {
         grpc: Some(grpc::routes(notification, infra.settings.message_bytes)),
         database: Some(database),
-        timers: timers.into_iter().collect(),
+        timers,
         dead_letters: Some(dead_letters),
         chores: vec![prune],
         ..Module::new(NAME)

@@ -6,6 +6,7 @@ mod m0004_delivery_history;
 mod m0005_suppressions;
 mod m0006_templates;
 mod m0007_dead_letters;
+mod m0008_overdue;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_suppressions::Suppressions),
             Box::new(m0006_templates::Templates),
             Box::new(m0007_dead_letters::DeadLetters),
+            Box::new(m0008_overdue::Overdue),
         ]
     }
 }

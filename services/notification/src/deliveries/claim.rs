@@ -24,7 +24,8 @@ use crate::{
 ///
 /// Rule: of any number of calls for one event and recipient, one at a time holds the claim, for one
 /// minute. A delivery in a final state is answered without a claim, so that an event that arrives
-/// again sends nothing; only what was given up begins anew when an operator has replayed the event.
+/// again sends nothing; only what was given up begins anew when an operator has replayed the event, and
+/// what was taken for lost goes on when it turns up.
 /// An address on the suppression list is sent nothing, and what made 20 workers in a row crash is given
 /// up. A mail is about an invitation or about an access request, not both.
 /// Permission: the scope `deliveries.write`. Event: `notification.delivery.suppressed.v1`,
@@ -53,11 +54,15 @@ pub(crate) async fn claim_delivery(
         return Err(Error::DeliveryClaimed(left.to_std().unwrap_or_default()));
     }
     if row.state.is_final() && !fault::is_off("inbox") {
-        if !(replayed && row.is_given_up()) {
+        let begins_anew = replayed && row.is_given_up();
+        // A message that was taken for gone has turned up.
+        if !begins_anew && !row.is_lost() {
             tx.commit().await?;
             return Ok(ClaimDeliveryResponse { delivery: Some(row.into()), ..Default::default() });
         }
-        row.begin_anew();
+        if begins_anew {
+            row.begin_anew();
+        }
     }
     let claim_id = notification.clock.new_id();
     take(&tx, &mut row, claim_id, now).await?;
@@ -224,6 +229,7 @@ async fn insert_unless_there(
         cause_payload: Set(cause_payload),
         delays: Set(0),
         losses: Set(0),
+        overdue_at: Set(None),
         version: Set(0),
     };
     let key = OnConflict::columns([Column::EventId, Column::Recipient]).do_nothing().to_owned();

@@ -1,11 +1,11 @@
 use api::notification::v1::{AttemptOutcome, RecordAttemptRequest, RecordAttemptResponse};
-use kernel::{Fields, Malformed, Time, parse_id};
+use kernel::{Duration, Fields, Malformed, Time, parse_id};
 use service::Caller;
 
 use super::{WRITE, publish};
 use crate::{
     Notification,
-    domain::delivery::{Outcome, Reason, Reply, Subject},
+    domain::delivery::{Outcome, QUEUE_GRACE, Reason, Reply, Subject},
     entity::{
         attempt,
         delivery::{self, Model, State},
@@ -88,11 +88,13 @@ fn turn(notification: &Notification, row: &mut Model, outcome: Outcome, reason: 
         Outcome::Failed => row.turn(State::Failed, reason, now),
         Outcome::Delayed => {
             row.delays += 1;
-            if row.delays > notification.retry_steps {
-                row.turn(State::Failed, Reason::Exhausted, now);
-            } else {
-                row.turn(State::Queued, reason, now);
-            }
+            let wait = u32::try_from(row.delays).ok();
+            let wait = wait.and_then(|delays| notification.retry_steps.after(delays));
+            let Some(wait) = wait.and_then(|wait| Duration::from_std(wait).ok()) else {
+                return row.turn(State::Failed, Reason::Exhausted, now);
+            };
+            row.turn(State::Queued, reason, now);
+            row.overdue_at = Some(now + wait + QUEUE_GRACE);
         }
     }
 }

@@ -8,6 +8,16 @@ use super::status::EnhancedStatus;
 /// than need be, because after a worker's crash the mail waits for the claim to lapse.
 pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(1);
 
+/// How long after a claim has lapsed its message may still be with the worker: a broker takes it back
+/// after half an hour.
+pub(crate) const CLAIM_GRACE: Duration = Duration::minutes(30);
+
+/// How long a message may wait in queues beyond its time, before it is taken for gone.
+pub(crate) const QUEUE_GRACE: Duration = Duration::hours(1);
+
+/// How long nobody may begin with what was put on its way again, before it is given up.
+pub(crate) const LOST_AFTER: Duration = Duration::days(1);
+
 /// How many claims in a row may lapse without a record: a mail that makes its worker crash so often is
 /// given up. It is the broker's limit for a message, too.
 pub(crate) const CRASH_LOOP: i32 = 20;
@@ -64,8 +74,10 @@ pub(crate) enum Reason {
     /// There is nothing to say.
     Nothing,
     Resent,
+    Recovered,
     Exhausted,
     CrashLoop,
+    Lost,
     Refused,
     Delayed,
     Unreachable,
@@ -90,8 +102,10 @@ impl Reason {
         match self {
             Self::Nothing => "",
             Self::Resent => "resent",
+            Self::Recovered => "recovered",
             Self::Exhausted => "exhausted",
             Self::CrashLoop => "crash_loop",
+            Self::Lost => "lost",
             Self::Refused => "refused",
             Self::Delayed => "delayed",
             Self::Unreachable => "unreachable",

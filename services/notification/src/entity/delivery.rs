@@ -3,11 +3,13 @@
 use db::Transaction;
 use kernel::{Duration, Time, Uuid};
 use sea_orm::{
-    IntoActiveModel as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _, entity::prelude::*,
     sea_query::LockType,
 };
 
-use crate::domain::delivery::{Reason, Subject, message_id};
+use crate::domain::delivery::{
+    CLAIM_GRACE, CLAIM_LIFETIME, QUEUE_GRACE, Reason, Subject, message_id,
+};
 
 /// One mail to one recipient for one event.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -56,7 +58,13 @@ pub(crate) struct Model {
     pub losses: i32,
     /// Grows with every change of state.
     pub version: i32,
+    /// When its message must be gone if nothing has happened by then; none when it is over, and of what
+    /// an older version wrote.
+    pub overdue_at: Option<DateTimeUtc>,
 }
+
+/// How many overdue deliveries are looked after at once.
+pub(crate) const BATCH: usize = 50;
 
 /// `queued → sending → sent | queued | failed | bounced | suppressed`, `sent → bounced`, and back to
 /// `queued` by a resend.
@@ -115,8 +123,13 @@ impl Model {
 
     /// Whether it was given up for want of luck, and not because somebody said no.
     pub(crate) fn is_given_up(&self) -> bool {
-        let words = [Reason::Exhausted, Reason::CrashLoop].map(Reason::as_str);
+        let words = [Reason::Exhausted, Reason::CrashLoop, Reason::Lost].map(Reason::as_str);
         self.state == State::Failed && words.contains(&self.reason.as_str())
+    }
+
+    /// Whether it was given up because nobody knows where its message is.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state == State::Failed && self.reason == Reason::Lost.as_str()
     }
 
     /// Changes its state, and says why. A change is later than the one before it, whatever the clocks
@@ -126,6 +139,11 @@ impl Model {
         reason.as_str().clone_into(&mut self.reason);
         self.version += 1;
         self.updated_at = now.max(self.updated_at);
+        self.overdue_at = match state {
+            State::Queued => Some(now + QUEUE_GRACE),
+            State::Sending => Some(now + CLAIM_LIFETIME + CLAIM_GRACE),
+            State::Sent | State::Failed | State::Bounced | State::Suppressed => None,
+        };
         if state != State::Sending {
             self.claim_expires_at = None;
         }
@@ -177,6 +195,22 @@ pub(crate) async fn hold_waiting(tx: &Transaction, event_id: Uuid) -> Result<Vec
         .lock(LockType::NoKeyUpdate)
         .all(&**tx)
         .await
+}
+
+/// Those that wait and whose message must be gone by now, and those of which that is not known.
+pub(crate) async fn overdue(
+    connection: &impl ConnectionTrait,
+    now: Time,
+) -> Result<Vec<Uuid>, DbErr> {
+    let is_overdue =
+        Condition::any().add(Column::OverdueAt.is_null()).add(Column::OverdueAt.lte(now));
+    let rows = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::State.is_in([State::Queued, State::Sending]))
+        .filter(is_overdue)
+        .limit(BATCH as u64);
+    rows.into_tuple().all(connection).await
 }
 
 /// Writes a delivery that is held.
