@@ -6,10 +6,80 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kernel::Clock;
 use sea_orm::ConnectionTrait as _;
 
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: run `cargo xtask test`, or `cargo xtask servers` beside this")
-    })
+/// Where PostgreSQL, RabbitMQ and Redis are.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    postgres: String,
+    rabbitmq: String,
+    management: String,
+    redis: String,
+}
+
+impl Servers {
+    /// Those that `cargo xtask` has started for all tests.
+    pub fn of_this_run() -> Self {
+        Self::named(|name| std::env::var(name).ok())
+    }
+
+    /// Those that a test has started for itself, by the names of the variables.
+    pub fn named(value: impl Fn(&str) -> Option<String>) -> Self {
+        let value = |name: &str| {
+            value(name).unwrap_or_else(|| {
+                panic!(
+                    "{name} is not set: run `cargo xtask test`, or `cargo xtask servers` beside \
+                     this"
+                )
+            })
+        };
+        Self {
+            postgres: value("USHER_TEST_POSTGRES_URL"),
+            rabbitmq: value("USHER_TEST_RABBITMQ_URL"),
+            management: value("USHER_TEST_RABBITMQ_MANAGEMENT_URL"),
+            redis: value("USHER_TEST_REDIS_URL"),
+        }
+    }
+
+    /// The URL of a new PostgreSQL database.
+    pub async fn postgres(&self) -> String {
+        let name = unique();
+        let url = db::DatabaseUrl::parse(&self.postgres).expect("PostgreSQL's URL");
+        let database =
+            db::Database::connect(&url, "testkit", 1).await.expect("connect to PostgreSQL");
+        let create = format!("CREATE DATABASE {name} STRATEGY file_copy");
+        database.read().execute_unprepared(&create).await.expect("create a database");
+        database.close().await;
+        let (server, _) = self.postgres.rsplit_once('/').expect("a database in PostgreSQL's URL");
+        format!("{server}/{name}")
+    }
+
+    /// The URL of a new RabbitMQ virtual host.
+    pub async fn rabbitmq(&self) -> String {
+        let (name, management) = (unique(), &self.management);
+        let created =
+            reqwest::Client::new().put(format!("{management}/api/vhosts/{name}")).send().await;
+        let status = created.expect("reach RabbitMQ's management").status();
+        assert!(status.is_success(), "creating a virtual host answered {status}");
+        format!("{}/{name}", self.rabbitmq.trim_end_matches('/'))
+    }
+
+    /// How many messages the queues of a virtual host hold, being handled or waiting, as the broker's
+    /// management saw it within the last five seconds.
+    pub async fn messages_in(&self, rabbitmq_url: &str) -> usize {
+        let (_, vhost) = rabbitmq_url.rsplit_once('/').expect("a virtual host in the URL");
+        let answer = reqwest::get(format!("{}/api/vhosts/{vhost}", self.management)).await;
+        let answer = answer.expect("reach RabbitMQ's management").text().await.expect("an answer");
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+        // Nothing was told of it yet.
+        answer["messages"].as_u64().map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// The URL of a Redis database that this test has for itself.
+    pub fn redis(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Test binaries run one after the other, but leave their keys behind: each begins elsewhere.
+        let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{}/{}", self.redis.trim_end_matches('/'), number % 1_024)
+    }
 }
 
 /// A name that no other test of this run has.
@@ -17,46 +87,17 @@ fn unique() -> String {
     format!("t{}", Clock::System.new_id().simple())
 }
 
-/// The URL of a new PostgreSQL database.
+/// The URL of a new PostgreSQL database on the servers of this run.
 pub async fn postgres() -> String {
-    let admin = variable("USHER_TEST_POSTGRES_URL");
-    let name = unique();
-    let url = db::DatabaseUrl::parse(&admin).expect("USHER_TEST_POSTGRES_URL");
-    let database = db::Database::connect(&url, "testkit", 1).await.expect("connect to PostgreSQL");
-    let create = format!("CREATE DATABASE {name} STRATEGY file_copy");
-    database.read().execute_unprepared(&create).await.expect("create a database");
-    database.close().await;
-    let (server, _) = admin.rsplit_once('/').expect("a database in USHER_TEST_POSTGRES_URL");
-    format!("{server}/{name}")
+    Servers::of_this_run().postgres().await
 }
 
-/// The URL of a new RabbitMQ virtual host.
+/// The URL of a new RabbitMQ virtual host on the servers of this run.
 pub async fn rabbitmq() -> String {
-    let name = unique();
-    let management = variable("USHER_TEST_RABBITMQ_MANAGEMENT_URL");
-    let created =
-        reqwest::Client::new().put(format!("{management}/api/vhosts/{name}")).send().await;
-    let status = created.expect("reach RabbitMQ's management").status();
-    assert!(status.is_success(), "creating a virtual host answered {status}");
-    format!("{}/{name}", variable("USHER_TEST_RABBITMQ_URL").trim_end_matches('/'))
+    Servers::of_this_run().rabbitmq().await
 }
 
-/// How many messages the queues of a virtual host hold, being handled or waiting, as the broker's
-/// management saw it within the last five seconds.
-pub async fn messages_in(rabbitmq_url: &str) -> usize {
-    let (_, vhost) = rabbitmq_url.rsplit_once('/').expect("a virtual host in the URL");
-    let management = variable("USHER_TEST_RABBITMQ_MANAGEMENT_URL");
-    let answer = reqwest::get(format!("{management}/api/vhosts/{vhost}")).await;
-    let answer = answer.expect("reach RabbitMQ's management").text().await.expect("an answer");
-    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
-    // Nothing was told of it yet.
-    answer["messages"].as_u64().map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX))
-}
-
-/// The URL of a Redis database that this test has for itself.
+/// The URL of a Redis database on the servers of this run.
 pub fn redis() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test binaries run one after the other, but leave their keys behind: each begins elsewhere.
-    let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{}/{}", variable("USHER_TEST_REDIS_URL").trim_end_matches('/'), number % 1_024)
+    Servers::of_this_run().redis()
 }

@@ -11,6 +11,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinHandle,
+    time::Instant,
 };
 
 use crate::eventually;
@@ -50,6 +51,8 @@ pub struct Mail {
     pub recipient: String,
     /// The bytes between DATA and the final dot, dot-stuffing undone.
     pub raw: Vec<u8>,
+    /// When the final dot came.
+    pub at: Instant,
 }
 
 /// What the server says to a mail instead of `250 taken`.
@@ -126,6 +129,15 @@ impl SmtpSink {
     /// How many have been taken.
     pub fn taken(&self) -> usize {
         self.lock().taken.len()
+    }
+
+    /// When the first mail to each recipient came, of all that have been taken.
+    pub fn arrivals(&self) -> BTreeMap<String, Instant> {
+        let mut arrivals = BTreeMap::new();
+        for mail in &self.lock().taken {
+            arrivals.entry(mail.recipient.clone()).or_insert(mail.at);
+        }
+        arrivals
     }
 
     /// The recipients of all that has been taken, in its order.
@@ -220,7 +232,7 @@ async fn serve(
             "DATA" => {
                 write.write_all(b"354 go on\r\n").await?;
                 let raw = read_data(&mut lines).await?;
-                let mail = Mail { recipient: recipient.clone(), raw };
+                let mail = Mail { recipient: recipient.clone(), raw, at: Instant::now() };
                 // A mail that is held when all are let go hears of it.
                 let release = released.notified();
                 let reply = offer(&state, mail.clone());

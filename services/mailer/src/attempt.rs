@@ -116,6 +116,7 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
         cause_payload: cause.payload.clone(),
         replayed: cause.queue.is_some(),
     };
+    fault::point("before-claim");
     let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
     let claim = client.claim_delivery(request).await;
     let claim = claim.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner();

@@ -1,15 +1,27 @@
 //! One fault a file, each with the result that it states.
 
+mod broker;
 mod crashes;
 mod kills;
+mod loops;
+mod network;
 mod overtaken;
+mod poison;
+mod servers;
+mod smtp;
 mod swallowed;
 mod twice;
 mod unbound;
 
+pub use broker::{fill_disk_of_broker, leave_broker_down};
 pub use crashes::{WINDOWS, Window, crash_in_window};
 pub use kills::{SERVICES, kill_service};
+pub use loops::{Looped, crash_in_a_loop};
+pub use network::{NETWORKS, cut_off};
 pub use overtaken::overtake_a_mailer;
+pub use poison::{Poisoned, poison};
+pub use servers::kill_server;
+pub use smtp::{Faulty, annoy_mailer};
 pub use swallowed::swallow_what_is_published;
 pub use twice::deliver_twice;
 pub use unbound::unbind_the_queue;

@@ -8,5 +8,6 @@
 pub mod faults;
 pub mod load;
 pub mod outcome;
+pub mod own;
 pub mod proxy;
 pub mod scene;

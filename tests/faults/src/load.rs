@@ -2,40 +2,46 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use api::organisation::v1::{
-    CreateInvitationRequest, invitation_service_client::InvitationServiceClient,
-};
 use kernel::Clock;
-use testkit::with_token;
+use serde_json::{Value, json};
+use stories::{OWNER, PASSWORD};
+use testkit::eventually;
 use tokio::{
+    sync::RwLock,
     task::{JoinHandle, JoinSet},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, transport::Channel};
 
-/// Where and as whom to invite.
+/// Who invites, by REST as a program outside the cluster does, and where to.
 #[derive(Clone)]
 pub struct Inviter {
-    /// The organisation service.
-    pub channel: Channel,
-    /// An access token.
-    pub token: String,
-    /// Into which organisation.
-    pub organisation: String,
+    http: reqwest::Client,
+    gateway: String,
+    token: Arc<RwLock<String>>,
+    organisation: String,
 }
 
-/// What became of each invitation, by address: its identifier once it is acknowledged.
+/// What became of each invitation, by address: when it was acknowledged.
 #[derive(Clone, Default)]
-pub struct Ledger(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub struct Ledger(Arc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    invitations: Mutex<BTreeMap<String, Option<Instant>>>,
+    repeated: AtomicUsize,
+}
 
 impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Option<Instant>>> {
+        self.0.invitations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many were tried.
@@ -43,10 +49,26 @@ impl Ledger {
         self.lock().len()
     }
 
-    /// The addresses of those that were acknowledged, and their invitations.
-    pub fn acknowledged(&self) -> BTreeMap<String, String> {
+    /// The addresses of those that were acknowledged, and when.
+    pub fn acknowledged(&self) -> BTreeMap<String, Instant> {
         let ledger = self.lock();
-        ledger.iter().filter_map(|(email, id)| Some((email.clone(), id.clone()?))).collect()
+        ledger.iter().filter_map(|(email, at)| Some((email.clone(), (*at)?))).collect()
+    }
+
+    /// Of these addresses alone.
+    pub fn only(&self, mut is_one: impl FnMut(&str) -> bool) -> Self {
+        let some = self
+            .lock()
+            .iter()
+            .filter(|(email, _)| is_one(email))
+            .map(|(email, at)| (email.clone(), *at))
+            .collect();
+        Self(Arc::new(Kept { invitations: Mutex::new(some), repeated: self.repeated().into() }))
+    }
+
+    /// How many calls were not answered with success, and were repeated.
+    pub fn repeated(&self) -> usize {
+        self.0.repeated.load(Ordering::Relaxed)
     }
 }
 
@@ -57,22 +79,36 @@ pub struct Load {
     running: JoinHandle<()>,
 }
 
-/// How often a call is repeated that was not answered, under the same request id.
-const TRIES: u32 = 20;
+/// How long a call is repeated that is not answered, under the same key.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two tries, and what one may take.
+const PAUSE: Duration = Duration::from_millis(250);
+const ANSWER: Duration = Duration::from_secs(10);
 
 impl Load {
-    /// Invites somebody new so many times a second, into a ledger.
-    pub fn start(inviter: Inviter, per_second: u32, domain: &str) -> Self {
+    /// Invites somebody new so many times a second, into a ledger; `domain` says of which domain the
+    /// so-manieth is.
+    pub fn start(
+        inviter: Inviter,
+        per_second: u32,
+        domain: impl Fn(usize) -> String + Send + 'static,
+    ) -> Self {
         let (ledger, stop) = (Ledger::default(), CancellationToken::new());
-        let (kept, stopped, domain) = (ledger.clone(), stop.clone(), domain.to_owned());
+        let (kept, stopped) = (ledger.clone(), stop.clone());
         let running = tokio::spawn(async move {
             let mut tick = interval(Duration::from_secs(1) / per_second);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
             let mut calls = JoinSet::new();
-            while !stopped.is_cancelled() {
+            for number in 0.. {
                 tick.tick().await;
-                while calls.try_join_next().is_some() {}
-                calls.spawn(invite(inviter.clone(), kept.clone(), domain.clone()));
+                while let Some(call) = calls.try_join_next() {
+                    call.expect("an invitation");
+                }
+                if stopped.is_cancelled() {
+                    break;
+                }
+                let (inviter, kept, domain) = (inviter.clone(), kept.clone(), domain(number));
+                calls.spawn(async move { inviter.invite(&kept, &domain).await });
             }
             calls.join_all().await;
         });
@@ -84,6 +120,21 @@ impl Load {
         &self.ledger
     }
 
+    /// Goes on for a time.
+    pub async fn goes_on(&self, time: Duration) {
+        // A fault lasts so long: nothing is waited for.
+        let _ = timeout(time, std::future::pending::<()>()).await;
+    }
+
+    /// Goes on until so many have been tried.
+    pub async fn until_attempted(&self, count: usize) {
+        let mut look = interval(Duration::from_millis(10));
+        while self.ledger.attempted() < count {
+            look.tick().await;
+            assert!(!self.running.is_finished(), "the load has ended");
+        }
+    }
+
     /// Stops, and waits for the answers that are missing.
     pub async fn finish(self) -> Ledger {
         self.stop.cancel();
@@ -92,46 +143,74 @@ impl Load {
     }
 }
 
-/// Invites one person; a call that is not answered is repeated, as a client would.
-pub async fn invite(inviter: Inviter, ledger: Ledger, domain: String) {
-    let Inviter { channel, token, organisation } = inviter;
-    let id = Clock::System.new_id();
-    let request = CreateInvitationRequest {
-        organisation_id: organisation,
-        email: format!("p{}@{domain}", id.simple()),
-        roles: vec!["user".to_owned()],
-        request_id: id.to_string(),
-        ..Default::default()
-    };
-    ledger.lock().insert(request.email.clone(), None);
-    let mut client = InvitationServiceClient::new(channel);
-    let mut tries = interval(Duration::from_millis(250));
-    tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for _ in 0..TRIES {
-        tries.tick().await;
-        let mut call = with_token(&token, request.clone());
-        call.set_timeout(Duration::from_secs(10));
-        match client.create_invitation(call).await {
-            Ok(answer) => {
-                let invitation = answer.into_inner().invitation.expect("an invitation");
-                ledger.lock().insert(request.email, Some(invitation.id));
-                return;
+impl Inviter {
+    /// The platform owner, who invites into an organisation.
+    pub async fn new(gateway: &str, organisation: &str) -> Self {
+        let this = Self {
+            http: reqwest::Client::builder().timeout(ANSWER).build().expect("a client"),
+            gateway: gateway.to_owned(),
+            token: Arc::default(),
+            organisation: organisation.to_owned(),
+        };
+        eventually("the owner signs in", async || this.sign_in().await).await;
+        this
+    }
+
+    async fn sign_in(&self) -> Option<()> {
+        let body = json!({ "email": OWNER, "password": PASSWORD });
+        let (status, answer) = self.post("/api/sessions", None, &body).await.ok()?;
+        let token = answer["access_token"].as_str().filter(|_| status == 201)?.to_owned();
+        *self.token.write().await = token;
+        Some(())
+    }
+
+    /// Invites one person; a call that is not answered is repeated, as a client would.
+    ///
+    /// # Panics
+    ///
+    /// The platform refuses.
+    pub async fn invite(&self, ledger: &Ledger, domain: &str) {
+        let id = Clock::System.new_id();
+        let email = format!("p{}@{domain}", id.simple());
+        ledger.lock().insert(email.clone(), None);
+        let path = format!("/api/organisation-invitations?organisation_id={}", self.organisation);
+        let body = json!({ "email": email, "role": "user" });
+        let (key, begun) = (id.to_string(), Instant::now());
+        let mut tries = interval(PAUSE);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while begun.elapsed() < PATIENCE {
+            tries.tick().await;
+            match self.post(&path, Some(&key), &body).await {
+                Ok((201, _)) => {
+                    ledger.lock().insert(email, Some(Instant::now()));
+                    return;
+                }
+                // The token has run out.
+                Ok((401, _)) => drop(self.sign_in().await),
+                // Nobody answered, or in vain; a connection on which many calls ran out of time is
+                // closed, which is told as too much.
+                Err(_) | Ok((409 | 429 | 502..=504, _)) => {
+                    ledger.0.repeated.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok((status, answer)) => panic!("{status} {answer}"),
             }
-            Err(status) if may_pass(status.code()) => {}
-            Err(status) => panic!("{status}"),
         }
     }
-}
 
-fn may_pass(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::Aborted
-            // A connection on which many calls ran out of time is closed.
-            | Code::ResourceExhausted
-    )
+    async fn post(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> reqwest::Result<(u16, Value)> {
+        let mut request = self.http.post(format!("{}{path}", self.gateway)).json(body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+            request = request.bearer_auth(&*self.token.read().await);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or_default()))
+    }
 }

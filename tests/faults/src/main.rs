@@ -1,14 +1,17 @@
 //! The long run: every fault, many times, and a table. `cargo xtask faults` starts it.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use faults::{
     faults::{
-        SERVICES, WINDOWS, crash_in_window, deliver_twice, kill_service, overtake_a_mailer,
-        swallow_what_is_published, unbind_the_queue,
+        NETWORKS, SERVICES, WINDOWS, annoy_mailer, crash_in_a_loop, crash_in_window, cut_off,
+        deliver_twice, fill_disk_of_broker, kill_server, kill_service, leave_broker_down,
+        overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
     },
     outcome::Outcome,
+    own::Kind,
 };
+use futures::future::join_all;
 
 const HELP: &str = "\
 Brings faults about on a platform of processes and real servers while invitations are made,
@@ -18,20 +21,44 @@ Usage: cargo xtask faults [FAULT...] [--times N] [--rate N]
 
   kills      kill -9 of each service at random moments         (100 times each)
   crashes    an abort in each window of the pipe               (20 times each)
+  broker     kill -9 (20 times); down for three minutes; a full disk
+  database   kill -9 of PostgreSQL                             (20 times)
+  cache      kill -9 of Redis, which forgets all               (20 times)
+  smtp       421, 451, 550, 552, cut, reset and tarpit for 30 % of 5,000 mails
+  poison     1 % of rows and messages that nobody can take, among 10,000
+  network    each service cut off from each that it reaches, for 10 to 60 s
+  loop       a mailer that crashes 30 times at once, with innocents beside
   unbound    the mailer's queue taken off while running
   swallowed  publishes lost on the way to the broker
   twice      an event that comes twice
   overtaken  a mailer that loses the broker while it sends
   guards     the last four with their guard switched off: what would be lost, or come twice
 
-Without a FAULT all of them. --times takes another number of kills and a fifth of it for crashes,
---rate another number of invitations a second than 50. It ends with 1 if mail was lost or came
+Without a FAULT all of them. --times takes another number of kills, and a fifth of it where 20 is
+said; --rate another number of invitations a second than 50. It ends with 1 if mail was lost or came
 twice that need not.
 ";
 
+const FAULTS: [&str; 14] = [
+    "kills",
+    "crashes",
+    "broker",
+    "database",
+    "cache",
+    "smtp",
+    "poison",
+    "network",
+    "loop",
+    "unbound",
+    "swallowed",
+    "twice",
+    "overtaken",
+    "guards",
+];
+
 struct Run {
     faults: Vec<String>,
-    times: u32,
+    times: usize,
     rate: u32,
     is_right: bool,
 }
@@ -44,10 +71,7 @@ impl Run {
             match word.as_str() {
                 "--times" => run.times = words.next()?.parse().ok()?,
                 "--rate" => run.rate = words.next()?.parse().ok()?,
-                "kills" | "crashes" | "unbound" | "swallowed" | "twice" | "overtaken"
-                | "guards" => {
-                    run.faults.push(word);
-                }
+                fault if FAULTS.contains(&fault) => run.faults.push(word),
                 _ => return None,
             }
         }
@@ -58,9 +82,91 @@ impl Run {
         self.faults.is_empty() || self.faults.iter().any(|it| it == fault)
     }
 
-    fn note(&mut self, outcome: Outcome) {
+    fn note(&mut self, outcome: &Outcome) {
         println!("{outcome}");
         self.is_right &= outcome.is_right();
+    }
+
+    async fn services_and_servers(&mut self) {
+        let (times, few, rate) = (self.times, self.times.div_ceil(5), self.rate);
+        if self.has("kills") {
+            for service in SERVICES {
+                self.note(&kill_service(service, times, rate).await);
+            }
+        }
+        if self.has("crashes") {
+            for window in WINDOWS {
+                self.note(&crash_in_window(window, few, rate).await);
+            }
+        }
+        if self.has("broker") {
+            self.note(&kill_server(Kind::RabbitMq, few, rate).await);
+            let down = leave_broker_down(Duration::from_secs(180), rate).await;
+            self.note(&down);
+            let full = fill_disk_of_broker(20 * rate as usize, rate).await;
+            self.note(&full);
+            // Nobody who invites notices.
+            self.is_right &= down.repeated + full.repeated == 0;
+        }
+        if self.has("database") {
+            self.note(&kill_server(Kind::Postgres, few, rate).await);
+        }
+        if self.has("cache") {
+            self.note(&kill_server(Kind::Redis, few, rate).await);
+        }
+    }
+
+    async fn mails_and_networks(&mut self) {
+        let rate = self.rate;
+        if self.has("smtp") {
+            let annoyed = annoy_mailer(5_000, rate).await;
+            self.note(&annoyed.healthy);
+            self.note(&annoyed.faulty);
+            self.is_right &= annoyed.is_right();
+        }
+        if self.has("poison") {
+            let poisoned = poison(10_000, rate).await;
+            self.note(&poisoned.healthy);
+            self.is_right &= poisoned.is_right();
+        }
+        if self.has("network") {
+            // Each has a platform of its own, and a share of the load.
+            let share = rate.div_ceil(5);
+            for outcome in join_all(NETWORKS.map(|it| cut_off(it, 10..=60, share))).await {
+                self.note(&outcome);
+            }
+        }
+        if self.has("loop") {
+            self.note(&crash_in_a_loop(40, 30).await.outcome);
+        }
+    }
+
+    async fn guarded(&mut self) {
+        if self.has("unbound") {
+            self.note(&unbind_the_queue(200, "").await);
+        }
+        if self.has("swallowed") {
+            self.note(&swallow_what_is_published(200, "").await);
+        }
+        if self.has("twice") {
+            self.note(&deliver_twice(20, "").await);
+        }
+        if self.has("overtaken") {
+            self.note(&overtake_a_mailer("").await);
+        }
+        if self.has("guards") {
+            println!("\nWith a guard switched off:\n\n{}", Outcome::HEAD);
+            for outcome in [
+                unbind_the_queue(20, "mandatory").await,
+                swallow_what_is_published(20, "confirm").await,
+                deliver_twice(5, "inbox").await,
+                overtake_a_mailer("lease").await,
+            ] {
+                println!("{outcome}");
+                // An oracle that stays green without its guard says nothing.
+                self.is_right &= outcome.lost > 0 || outcome.duplicates > outcome.permitted;
+            }
+        }
     }
 }
 
@@ -71,41 +177,8 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     println!("{}", Outcome::HEAD);
-    let (times, rate) = (run.times, run.rate);
-    if run.has("kills") {
-        for service in SERVICES {
-            run.note(kill_service(service, times, rate).await);
-        }
-    }
-    if run.has("crashes") {
-        for window in WINDOWS {
-            run.note(crash_in_window(window, times.div_ceil(5), rate).await);
-        }
-    }
-    if run.has("unbound") {
-        run.note(unbind_the_queue(200, "").await);
-    }
-    if run.has("swallowed") {
-        run.note(swallow_what_is_published(200, "").await);
-    }
-    if run.has("twice") {
-        run.note(deliver_twice(20, "").await);
-    }
-    if run.has("overtaken") {
-        run.note(overtake_a_mailer("").await);
-    }
-    if run.has("guards") {
-        println!("\nWith a guard switched off:\n\n{}", Outcome::HEAD);
-        for outcome in [
-            unbind_the_queue(20, "mandatory").await,
-            swallow_what_is_published(20, "confirm").await,
-            deliver_twice(5, "inbox").await,
-            overtake_a_mailer("lease").await,
-        ] {
-            println!("{outcome}");
-            // An oracle that stays green without its guard says nothing.
-            run.is_right &= outcome.lost > 0 || outcome.duplicates > outcome.permitted;
-        }
-    }
+    run.services_and_servers().await;
+    run.mails_and_networks().await;
+    run.guarded().await;
     if run.is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -6,21 +6,29 @@ pub struct Outcome {
     /// What was done to the platform.
     pub fault: String,
     /// How often.
-    pub times: u32,
+    pub times: usize,
     /// What it bore meanwhile, such as `50/s`.
     pub load: String,
     /// Invitations that the client tried to make.
     pub attempted: usize,
     /// Those that it was told are made.
     pub acknowledged: usize,
+    /// Calls that were not answered with success, and were repeated.
+    pub repeated: usize,
     /// Those of the acknowledged whose mail arrived.
     pub delivered: usize,
-    /// Those whose mail neither arrived nor is in a terminal state that an operator sees.
+    /// Those whose mail is in a terminal state that an operator sees.
+    pub given_up: usize,
+    /// Those of which neither is true.
     pub lost: usize,
     /// Mails beyond the first of an invitation.
     pub duplicates: usize,
     /// How many duplicates the fault may cause: sends in flight when a mailer or its session ended.
     pub permitted: usize,
+    /// From the acknowledgement to the mail server, for half of the delivered at most.
+    pub median: Duration,
+    /// The same for 99 of 100.
+    pub slowest: Duration,
     /// From the last fault until the last mail.
     pub drain: Duration,
 }
@@ -42,8 +50,9 @@ impl Outcome {
 
     /// The table's head.
     pub const HEAD: &str = "\
-| fault | times | load | attempted | acknowledged | delivered | lost | duplicates | permitted | drain |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+| fault | times | load | attempted | acknowledged | repeated calls | delivered | given up | lost | \
+duplicates | permitted | median | 99 % | drain |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 }
 
 impl fmt::Display for Outcome {
@@ -54,17 +63,22 @@ impl fmt::Display for Outcome {
             load,
             attempted,
             acknowledged,
+            repeated,
             delivered,
+            given_up,
             lost,
             duplicates,
             permitted,
+            median,
+            slowest,
             drain,
         } = self;
-        let drain = drain.as_secs_f64();
+        let [median, slowest, drain] = [median, slowest, drain].map(Duration::as_secs_f64);
         write!(
             f,
-            "| {fault} | {times} | {load} | {attempted} | {acknowledged} | {delivered} | {lost} \
-             | {duplicates} | {permitted} | {drain:.1} s |"
+            "| {fault} | {times} | {load} | {attempted} | {acknowledged} | {repeated} | \
+             {delivered} | {given_up} | {lost} | {duplicates} | {permitted} | {median:.2} s | \
+             {slowest:.2} s | {drain:.1} s |"
         )
     }
 }

@@ -57,12 +57,13 @@ impl Proxy {
         Self { address, mode, swallowed, accepting }
     }
 
-    /// A way to the broker of a URL, and the URL that leads through it.
-    pub async fn to_broker(url: &str) -> (Self, String) {
-        let (before, after) = url.split_once('@').expect("a URL with a password");
-        let (server, vhost) = after.split_once('/').expect("a URL with a virtual host");
-        let proxy = Self::to(server.parse().expect("an address")).await;
-        let url = format!("{before}@{}/{vhost}", proxy.address);
+    /// A way to the server of a URL, and the URL that leads through it.
+    pub async fn before(url: &str) -> (Self, String) {
+        let (_, rest) = url.split_once("://").expect("a URL");
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let server = authority.rsplit('@').next().unwrap_or_default();
+        let proxy = Self::to(server.parse().expect("an address and a port")).await;
+        let url = url.replacen(server, &proxy.address.to_string(), 1);
         (proxy, url)
     }
 

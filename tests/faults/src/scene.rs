@@ -1,9 +1,6 @@
 //! The platform that faults happen to, its load, and the drain.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     notification::v1::{
@@ -12,12 +9,13 @@ use api::{
     operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
 };
 use stories::{Client, Platform};
-use testkit::{servers, settled, with_token};
+use testkit::{SmtpSink, eventually, servers::Servers, settled, with_token};
 use tokio::time::{Instant, interval};
 
 use crate::{
     load::{Inviter, Ledger, Load},
     outcome::Outcome,
+    proxy::Proxy,
 };
 
 /// The steps that a refused message waits: short, and longer in all than a claim that a crash left.
@@ -32,25 +30,36 @@ pub struct Scene {
     /// The processes, and the mail server.
     pub platform: Platform,
     /// Who invites.
-    pub owner: Client,
+    pub inviter: Inviter,
     /// Where to.
     pub organisation: String,
     /// How long without a new mail means that no more will come.
     pub patience: Duration,
+    /// How much stays on its way for ever.
+    pub stuck: usize,
+    servers: Servers,
 }
 
 impl Scene {
     /// A platform on the servers of the test run.
     pub async fn set() -> Self {
-        Self::on(Platform::on_real_servers_with(&SETTINGS).await).await
+        Self::on(Servers::of_this_run()).await
     }
 
-    /// On a platform that runs already.
-    pub async fn on(platform: Platform) -> Self {
+    /// A platform on these servers.
+    pub async fn on(servers: Servers) -> Self {
+        let platform = Platform::on(&servers, &SETTINGS).await;
         let owner = platform.owner().await;
         let organisation = owner.create_organisation("ABC Holdings", None).await;
+        let inviter = Inviter::new(&platform.http, &organisation).await;
         // A crashed mailer's claim holds for a minute.
-        Self { platform, owner, organisation, patience: Duration::from_secs(100) }
+        let patience = Duration::from_secs(100);
+        Self { platform, inviter, organisation, patience, stuck: 0, servers }
+    }
+
+    /// The mail server.
+    pub fn sink(&self) -> &SmtpSink {
+        self.platform.sink.as_ref().expect("a mail server")
     }
 
     /// Starts a service again with variables over its own, and waits until all is ready.
@@ -61,34 +70,34 @@ impl Scene {
         self.platform.wait_until_ready().await;
     }
 
-    /// Who invites, for a load.
-    pub fn inviter(&self) -> Inviter {
-        Inviter {
-            channel: self.platform.organisation(),
-            token: self.owner.token().to_owned(),
-            organisation: self.organisation.clone(),
-        }
+    /// Puts a network that can be cut before what a service reaches by the URL of a variable; the
+    /// service is to be started again with the URL that is answered.
+    pub async fn network(&mut self, service: &str, variable: &'static str) -> (Proxy, String) {
+        let url = self.platform.process(service).variable(variable);
+        Proxy::before(&url.expect("a variable of the service")).await
     }
 
     /// Begins to invite so many a second.
     pub fn load(&self, per_second: u32) -> Load {
-        Load::start(self.inviter(), per_second, "example.com")
+        Load::start(self.inviter.clone(), per_second, |_| "example.com".to_owned())
+    }
+
+    /// Invites one person.
+    pub async fn invite(&self, ledger: &Ledger) {
+        self.inviter.invite(ledger, "example.com").await;
     }
 
     /// Waits until something is true of the mails so far.
     pub async fn until_mailed(&self, count: usize) {
-        let sink = self.platform.sink.as_ref().expect("a mail server");
-        testkit::eventually(&format!("{count} mails"), async || {
-            (sink.taken() >= count).then_some(())
-        })
-        .await;
+        let sink = self.sink();
+        eventually(&format!("{count} mails"), async || (sink.taken() >= count).then_some(())).await;
     }
 
     /// Waits until the organisation service has published so many events of a kind, whatever became of
     /// them.
     pub async fn until_published(&self, count: usize) {
         let management = self.platform.management_of("organisation");
-        testkit::eventually(&format!("{count} publishes"), async || {
+        eventually(&format!("{count} publishes"), async || {
             let page =
                 reqwest::get(format!("{management}/metrics")).await.ok()?.text().await.ok()?;
             let published = page.lines().filter(|line| {
@@ -103,38 +112,63 @@ impl Scene {
     }
 
     /// Waits until every acknowledged invitation is mailed or visibly given up, or nothing moves any
-    /// more; then compares the ledgers.
+    /// more; then until nothing is on its way, and compares the ledgers.
     pub async fn drain(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
-        let sink = self.platform.sink.as_ref().expect("a mail server");
-        let acknowledged: BTreeSet<String> = ledger.acknowledged().into_keys().collect();
         let begun = Instant::now();
-        let mut missing = acknowledged.clone();
+        let last = self.until_mailed_all(ledger).await;
+        // What comes twice comes behind.
+        self.until_at_rest().await;
+        let outcome = self.compare(fault, load, ledger).await;
+        Outcome { drain: last.saturating_duration_since(begun), ..outcome }
+    }
+
+    /// The same, whatever is on its way besides.
+    pub async fn arrive(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
+        let begun = Instant::now();
+        let last = self.until_mailed_all(ledger).await;
+        let outcome = self.compare(fault, load, ledger).await;
+        Outcome { drain: last.saturating_duration_since(begun), ..outcome }
+    }
+
+    /// Waits until all are mailed, or nothing moves any more; when the last came.
+    async fn until_mailed_all(&self, ledger: &Ledger) -> Instant {
+        let mut missing: BTreeSet<_> = ledger.acknowledged().into_keys().collect();
         let arrive = || {
-            sink.recipients().iter().for_each(|recipient| {
+            self.sink().recipients().iter().for_each(|recipient| {
                 missing.remove(recipient);
             });
             missing.is_empty()
         };
-        let last = settled(self.patience, || sink.taken(), arrive).await;
+        settled(self.patience, || self.sink().taken(), arrive).await
+    }
+
+    async fn compare(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
+        let acknowledged = ledger.acknowledged();
+        let arrivals = self.sink().arrivals();
+        let missing = acknowledged.keys().filter(|email| !arrivals.contains_key(*email));
+        let missing: BTreeSet<_> = missing.cloned().collect();
         let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
-        // What comes twice comes behind.
-        self.until_at_rest().await;
-        let mut mails = BTreeMap::<String, usize>::new();
-        for recipient in sink.recipients() {
-            *mails.entry(recipient).or_default() += 1;
-        }
-        let delivered = acknowledged.iter().filter(|email| mails.contains_key(*email)).count();
+        let waits = acknowledged.iter().filter_map(|(email, acknowledged)| {
+            Some(arrivals.get(email)?.saturating_duration_since(*acknowledged))
+        });
+        let mut waits: Vec<_> = waits.collect();
+        waits.sort_unstable();
+        let wait = |percent| waits.get(waits.len() * percent / 100).copied().unwrap_or_default();
         Outcome {
             fault: fault.to_owned(),
             times: 1,
             load: load.to_owned(),
             attempted: ledger.attempted(),
             acknowledged: acknowledged.len(),
-            delivered,
-            lost: acknowledged.len() - delivered - given_up,
-            duplicates: mails.values().map(|count| count - 1).sum(),
+            repeated: ledger.repeated(),
+            delivered: waits.len(),
+            given_up,
+            lost: missing.len() - given_up,
+            duplicates: self.sink().taken() - arrivals.len(),
             permitted: 0,
-            drain: last.saturating_duration_since(begun),
+            median: wait(50),
+            slowest: wait(99),
+            drain: Duration::ZERO,
         }
     }
 
@@ -148,7 +182,7 @@ impl Scene {
         let owner = self.platform.owner().await;
         while calm.elapsed() < Duration::from_secs(7) && Instant::now() < deadline {
             pace.tick().await;
-            if self.on_its_way(&owner).await > 0 {
+            if self.on_its_way(&owner).await > self.stuck {
                 calm = Instant::now();
             }
         }
@@ -156,7 +190,7 @@ impl Scene {
 
     /// How many events and messages are on their way.
     async fn on_its_way(&self, owner: &Client) -> usize {
-        let mut count = servers::messages_in(&self.platform.bus).await;
+        let mut count = self.servers.messages_in(&self.platform.bus).await;
         for channel in
             [self.platform.identity(), self.platform.organisation(), self.platform.notification()]
         {

@@ -1,11 +1,15 @@
 //! The faults, shortly: what `cargo xtask faults` does at length. One at a time: each wants the machine.
 
+use std::time::Duration;
+
 use faults::{
     faults::{
-        SERVICES, WINDOWS, crash_in_window, deliver_twice, kill_service, overtake_a_mailer,
-        swallow_what_is_published, unbind_the_queue,
+        NETWORKS, SERVICES, WINDOWS, crash_in_a_loop, crash_in_window, cut_off, deliver_twice,
+        fill_disk_of_broker, kill_server, kill_service, leave_broker_down, overtake_a_mailer,
+        poison, swallow_what_is_published, unbind_the_queue,
     },
     outcome::Outcome,
+    own::Kind,
 };
 use futures::{StreamExt as _, stream};
 use tokio::sync::Mutex;
@@ -22,6 +26,49 @@ async fn whichever_service_is_killed_each_invitation_is_mailed_once() {
 async fn in_whichever_window_a_process_crashes_each_invitation_is_mailed_once() {
     let _turn = TURN.lock().await;
     all_right(WINDOWS.map(|window| crash_in_window(window, 2, 10))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whichever_server_is_killed_each_invitation_is_mailed_once() {
+    let _turn = TURN.lock().await;
+    let kinds = [Kind::RabbitMq, Kind::Postgres, Kind::Redis];
+    all_right(kinds.map(|kind| kill_server(kind, 2, 10))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_broker_is_down_or_full_every_call_succeeds_at_once() {
+    let _turn = TURN.lock().await;
+    let down = leave_broker_down(Duration::from_secs(10), 10);
+    let (down, full) = tokio::join!(down, fill_disk_of_broker(50, 10));
+    for outcome in [down, full] {
+        outcome.expect_right();
+        assert_eq!(
+            (outcome.attempted - outcome.acknowledged, outcome.repeated),
+            (0, 0),
+            "{outcome}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poison_does_nothing_to_its_neighbours_and_is_visible() {
+    let _turn = TURN.lock().await;
+    let poisoned = poison(200, 20).await;
+    assert!(poisoned.is_right() && poisoned.poison > 0, "{poisoned:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_network_is_cut_each_invitation_is_mailed_once() {
+    let _turn = TURN.lock().await;
+    all_right(NETWORKS.map(|network| cut_off(network, 1..=3, 5))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn innocents_beside_a_crash_loop_are_mailed_or_set_aside_and_then_replayed() {
+    let _turn = TURN.lock().await;
+    let looped = crash_in_a_loop(16, 25).await;
+    looped.outcome.expect_right();
+    assert!(looped.dead_letters > 0, "{looped:#?}");
 }
 
 /// Each trial has a platform of its own, and most of them wait for a minute for what a crashed process

@@ -14,7 +14,11 @@ use kernel::{Clock, ManualClock, Time};
 use prometheus::Registry;
 use service::RawSettings;
 use tempfile::TempDir;
-use testkit::{SmtpSink, eventually, servers, with_token};
+use testkit::{
+    SmtpSink, eventually,
+    servers::{self, Servers},
+    with_token,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use usher::all_in_one::{self, Addresses, Running};
@@ -23,7 +27,8 @@ use crate::{Client, Process};
 
 /// The password of everybody in the stories.
 pub const PASSWORD: &str = "a difference engine in brass";
-const OWNER: &str = "owner@example.com";
+/// The address of the platform owner.
+pub const OWNER: &str = "owner@example.com";
 const SECRET: &str = "one secret of the tests and long enough";
 
 /// A platform that runs until it is dropped.
@@ -96,23 +101,32 @@ impl Platform {
 
     /// The same, with these settings over the usual ones.
     pub async fn on_real_servers_with(settings: &[(&str, &str)]) -> Self {
+        Self::on(&Servers::of_this_run(), settings).await
+    }
+
+    /// The same, on these servers.
+    pub async fn on(servers: &Servers, settings: &[(&str, &str)]) -> Self {
         let sink = SmtpSink::start().await;
         let smtp = format!("smtp://{}", sink.address());
-        let mut this = Self::with_mail_server_and(&smtp, settings).await;
+        let mut this = Self::with_mail_server_and(&smtp, servers, settings).await;
         this.sink = Some(sink);
         this
     }
 
     /// The same, with a mail server at a given URL.
     pub async fn with_mail_server(smtp_url: &str) -> Self {
-        Self::with_mail_server_and(smtp_url, &[]).await
+        Self::with_mail_server_and(smtp_url, &Servers::of_this_run(), &[]).await
     }
 
-    async fn with_mail_server_and(smtp_url: &str, settings: &[(&str, &str)]) -> Self {
+    async fn with_mail_server_and(
+        smtp_url: &str,
+        servers: &Servers,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [http, identity, organisation, notification] = [(); 4].map(|()| free_address());
-        let database = servers::postgres().await;
-        let (bus, cache) = (servers::rabbitmq().await, servers::redis());
+        let database = servers.postgres().await;
+        let (bus, cache) = (servers.rabbitmq().await, servers.redis());
         let grpc = [&identity, &organisation, &notification].map(|at| format!("http://{at}"));
         let accounts = ["organisation", "notification", "mailer", "gateway"];
         let accounts = accounts.map(|name| format!("{name}={SECRET} {name}")).join(",");

@@ -74,6 +74,12 @@ impl Process {
         Self::start(folder, name, &arguments, &environment)
     }
 
+    /// A variable that it is started with.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let (_, value) = self.command.get_envs().find(|(it, _)| *it == name)?;
+        Some(value?.to_str()?.to_owned())
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -60,6 +60,11 @@ impl Group {
         self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))
     }
 
+    /// Ends the group as a crash would.
+    pub fn kill(mut self) {
+        self.farewell = Signal::KILL;
+    }
+
     /// The program's standard output, if it was piped and not yet taken.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()

@@ -1,17 +1,8 @@
 //! `cargo xtask`: the chores of this workspace that need more than one cargo command.
 
-mod group;
-mod interruption;
-mod program;
-mod programs;
-mod progress;
-mod servers;
-mod test;
-mod totals;
-
 use std::{env, process::ExitCode};
 
-use interruption::Interruption;
+use xtask::{interruption::Interruption, program, progress, servers, test};
 
 const HELP: &str = "\
 The chores of this workspace that need more than one cargo command.

@@ -33,6 +33,7 @@ apt-get -qq --option DPkg::Lock::Timeout=300 install --yes --no-install-recommen
 "#;
 
 /// The programs that the private servers are made of.
+#[derive(Clone, Debug)]
 pub struct Programs {
     /// The folder with `initdb`, `postgres` and `pg_isready`.
     pub postgres: PathBuf,
@@ -41,6 +42,7 @@ pub struct Programs {
     pub rabbitmq: PathBuf,
     /// Erlang's port mapper, which RabbitMQ needs.
     pub epmd: PathBuf,
+    /// `redis-server`.
     pub redis: PathBuf,
 }
 

@@ -6,6 +6,8 @@ mod rabbitmq;
 mod redis;
 
 use std::{
+    collections::BTreeMap,
+    fmt,
     fs::{self, File, Permissions},
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -27,7 +29,6 @@ use crate::{
     progress::{say, step},
 };
 use ports::Ports;
-use rabbitmq::RabbitMq;
 
 /// Longer than any of them takes while the compiler has both cores.
 const PATIENCE_FOR_START: Duration = Duration::from_secs(120);
@@ -59,11 +60,62 @@ pub fn run(interruption: &Interruption) -> Result<ExitCode> {
 ///
 /// Dropping it ends the servers, then removes the folder.
 pub struct Servers {
-    postgres: Group,
-    rabbitmq: RabbitMq,
-    redis: Group,
+    running: BTreeMap<Kind, Group>,
+    /// Behind the broker, which it outlives.
+    port_mapper: Group,
+    programs: Programs,
     ports: Ports,
+    interruption: Interruption,
     room: TempDir,
+}
+
+/// One of the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The database.
+    Postgres,
+    /// The broker.
+    RabbitMq,
+    /// The cache.
+    Redis,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Postgres, Self::RabbitMq, Self::Redis];
+
+    fn start(
+        self,
+        programs: &Programs,
+        room: &Path,
+        ports: &Ports,
+        interruption: &Interruption,
+    ) -> Result<Group> {
+        match self {
+            Self::Postgres => {
+                postgres::start(&programs.postgres, room, ports.postgres, interruption)
+            }
+            Self::RabbitMq => rabbitmq::start(programs, room, ports, interruption),
+            Self::Redis => redis::start(&programs.redis, room, ports.redis, interruption),
+        }
+    }
+
+    fn port(self, ports: &Ports) -> u16 {
+        match self {
+            Self::Postgres => ports.postgres,
+            Self::RabbitMq => ports.amqp,
+            Self::Redis => ports.redis,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "PostgreSQL",
+            Self::RabbitMq => "RabbitMQ",
+            Self::Redis => "Redis",
+        })
+    }
 }
 
 impl Servers {
@@ -80,32 +132,72 @@ impl Servers {
             .tempdir()?;
         let path = room.path();
         let ports = Ports::choose()?;
-        let (postgres, rabbitmq, redis) = thread::scope(|scope| {
-            let postgres = scope.spawn(|| {
-                step(&format!("PostgreSQL on port {}", ports.postgres), || {
-                    postgres::start(&programs.postgres, path, ports.postgres, interruption)
-                })
+        let port_mapper = rabbitmq::start_port_mapper(programs, path, &ports, interruption)?;
+        let start = |kind: Kind| {
+            step(&format!("{kind} on port {}", kind.port(&ports)), || {
+                if kind == Kind::Postgres {
+                    postgres::create(&programs.postgres, path, interruption)?;
+                }
+                kind.start(programs, path, &ports, interruption)
+            })
+            .with_context(|| kind.to_string())
+        };
+        let running = thread::scope(|scope| {
+            let starting = Kind::ALL.map(|kind| (kind, scope.spawn(move || start(kind))));
+            let started = starting.into_iter().map(|(kind, it)| {
+                let group = it.join().map_err(|_| anyhow!("starting {kind} panicked")).flatten();
+                Ok((kind, group?))
             });
-            let rabbitmq = scope.spawn(|| {
-                step(&format!("RabbitMQ on port {}", ports.amqp), || {
-                    RabbitMq::start(programs, path, &ports, interruption)
-                })
-            });
-            let redis = scope.spawn(|| {
-                step(&format!("Redis on port {}", ports.redis), || {
-                    redis::start(&programs.redis, path, ports.redis, interruption)
-                })
-            });
-            (postgres.join(), rabbitmq.join(), redis.join())
-        });
-        let panicked = |_| anyhow!("starting it panicked");
+            // All are waited for before the first failure is told of.
+            started.collect::<Vec<Result<_>>>().into_iter().collect::<Result<_>>()
+        })?;
         Ok(Self {
-            postgres: postgres.map_err(panicked).flatten().context("PostgreSQL")?,
-            rabbitmq: rabbitmq.map_err(panicked).flatten().context("RabbitMQ")?,
-            redis: redis.map_err(panicked).flatten().context("Redis")?,
+            running,
+            port_mapper,
+            programs: programs.clone(),
             ports,
+            interruption: interruption.clone(),
             room,
         })
+    }
+
+    /// Ends one with SIGKILL.
+    pub fn kill(&mut self, kind: Kind) {
+        if let Some(group) = self.running.remove(&kind) {
+            group.kill();
+        }
+    }
+
+    /// Starts one again that was killed, with what it had kept.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start_again(&mut self, kind: Kind) -> Result<()> {
+        let mut last = None;
+        let started = self.interruption.or_until(PATIENCE_FOR_START, || {
+            // Children of a killed PostgreSQL hold its memory until they notice.
+            let room = self.room.path();
+            match kind.start(&self.programs, room, &self.ports, &self.interruption) {
+                Ok(group) => Ok(Some(group)),
+                Err(error) => {
+                    last = Some(error);
+                    Ok(None)
+                }
+            }
+        });
+        let group = started.map_err(|error| last.unwrap_or(error)).context(kind)?;
+        self.running.insert(kind, group);
+        Ok(())
+    }
+
+    /// Tells the broker something, in the words of `rabbitmqctl`.
+    ///
+    /// # Errors
+    ///
+    /// It refuses.
+    pub fn tell_broker(&self, words: &[&str]) -> Result<()> {
+        rabbitmq::control(&self.programs, self.room.path(), &self.ports, words)
     }
 
     /// What the tests read to find the servers.
@@ -135,7 +227,7 @@ impl Servers {
     ///
     /// The folder cannot be removed.
     pub fn stop(self) -> Result<()> {
-        drop((self.postgres, self.rabbitmq, self.redis));
+        drop((self.running, self.port_mapper));
         self.room.close().context("cannot remove the servers' folder")
     }
 }

@@ -32,7 +32,7 @@ pub const WINDOWS: [Window; 6] = [
 ];
 
 /// Lets a process abort in a window, and starts it again, so many times.
-pub async fn crash_in_window(window: Window, times: u32, per_second: u32) -> Outcome {
+pub async fn crash_in_window(window: Window, times: usize, per_second: u32) -> Outcome {
     let Window { point, service, permitted } = window;
     let mut scene = Scene::set().await;
     let load = scene.load(per_second);
@@ -56,5 +56,5 @@ pub async fn crash_in_window(window: Window, times: u32, per_second: u32) -> Out
     let load = format!("{per_second}/s");
     let outcome = scene.drain(&format!("crash {point}"), &load, &ledger).await;
     // The mailer is killed twice a time: once to be started with the fault.
-    Outcome { times, permitted: 2 * permitted * times as usize, ..outcome }
+    Outcome { times, permitted: 2 * permitted * times, ..outcome }
 }

@@ -1,5 +1,3 @@
-use testkit::eventually;
-
 use crate::{load::Load, outcome::Outcome, scene::Scene};
 
 /// The services, each a process.
@@ -12,7 +10,7 @@ pub(super) const IN_FLIGHT: usize = 8;
 ///
 /// Nothing is lost. Only a mailer's death may send a mail twice: one that the mail server has taken
 /// and that is not recorded yet.
-pub async fn kill_service(service: &'static str, times: u32, per_second: u32) -> Outcome {
+pub async fn kill_service(service: &'static str, times: usize, per_second: u32) -> Outcome {
     let mut scene = Scene::set().await;
     let load = scene.load(per_second);
     scene.until_mailed(1).await;
@@ -26,14 +24,12 @@ pub async fn kill_service(service: &'static str, times: u32, per_second: u32) ->
     scene.platform.wait_until_ready().await;
     let load = format!("{per_second}/s");
     let outcome = scene.drain(&format!("kill -9 of {service}"), &load, &ledger).await;
-    let permitted = if service == "mailer" { IN_FLIGHT * times as usize } else { 0 };
+    let permitted = if service == "mailer" { IN_FLIGHT * times } else { 0 };
     Outcome { times, permitted, ..outcome }
 }
 
 /// Waits for a number of further invitations that nobody knows: a tenth of a second to a second.
 pub(super) async fn at_a_random_moment(load: &Load, per_second: u32) {
     let more = rand::random_range(per_second.div_ceil(10)..=per_second);
-    let until = load.ledger().attempted() + more as usize;
-    eventually("a random moment", async || (load.ledger().attempted() >= until).then_some(()))
-        .await;
+    load.until_attempted(load.ledger().attempted() + more as usize).await;
 }

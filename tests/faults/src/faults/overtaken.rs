@@ -4,7 +4,7 @@ use testkit::{Reply, eventually};
 
 use super::OFF;
 use crate::{
-    load::{Ledger, invite},
+    load::Ledger,
     outcome::Outcome,
     proxy::{Mode, Proxy},
     scene::Scene,
@@ -17,13 +17,13 @@ use crate::{
 /// would send.
 pub async fn overtake_a_mailer(off: &str) -> Outcome {
     let mut scene = Scene::set().await;
-    let (proxy, url) = Proxy::to_broker(&scene.platform.bus).await;
+    let (proxy, url) = Proxy::before(&scene.platform.bus).await;
     scene.restart("notification", &[(OFF, off)]).await;
     scene.restart("mailer", &[("USHER_BUS_URL", &url)]).await;
     let sink = scene.platform.sink.as_ref().expect("a mail server");
     sink.reply(&[Reply::Hold]);
     let ledger = Ledger::default();
-    invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+    scene.invite(&ledger).await;
     eventually("the first mailer sends", async || (sink.offered().len() == 1).then_some(())).await;
 
     let second = scene.platform.start_another("mailer").await;
@@ -37,7 +37,7 @@ pub async fn overtake_a_mailer(off: &str) -> Outcome {
     sink.release();
     eventually("the first mail is taken", async || (sink.taken() > 0).then_some(())).await;
     // A marker behind it, which the second mailer sends: by then it would have sent the other.
-    invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+    scene.invite(&ledger).await;
     scene.patience = Duration::from_secs(20);
     Outcome { permitted: 0, ..scene.drain("mailer overtaken", "2 in all", &ledger).await }
 }

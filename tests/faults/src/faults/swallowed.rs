@@ -4,7 +4,7 @@ use testkit::eventually;
 
 use super::OFF;
 use crate::{
-    load::{Ledger, invite},
+    load::Ledger,
     outcome::Outcome,
     proxy::{Mode, Proxy},
     scene::Scene,
@@ -15,16 +15,16 @@ use crate::{
 /// What was not confirmed is published again; nothing is lost. Without confirms it would be.
 pub async fn swallow_what_is_published(invitations: usize, off: &str) -> Outcome {
     let mut scene = Scene::set().await;
-    let (proxy, url) = Proxy::to_broker(&scene.platform.bus).await;
+    let (proxy, url) = Proxy::before(&scene.platform.bus).await;
     scene.restart("organisation", &[("USHER_BUS_URL", &url), (OFF, off)]).await;
     let ledger = Ledger::default();
     // The connection is there: this one arrives.
-    invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+    scene.invite(&ledger).await;
     scene.until_mailed(1).await;
 
     proxy.set(Mode::Swallow);
     for _ in 0..invitations {
-        invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+        scene.invite(&ledger).await;
     }
     eventually("something was swallowed", async || (proxy.swallowed() > 0).then_some(())).await;
     proxy.set(Mode::Close);

@@ -1,17 +1,13 @@
 use testkit::eventually;
 
 use super::OFF;
-use crate::{
-    load::{Ledger, invite},
-    outcome::Outcome,
-    scene::Scene,
-};
+use crate::{load::Ledger, outcome::Outcome, scene::Scene};
 
 /// Lets the mailer crash each time between its record and its acknowledgement, so that the event comes
 /// again.
 ///
 /// The record tells that the mail is sent, and none goes out again. Without it one would.
-pub async fn deliver_twice(invitations: u32, off: &str) -> Outcome {
+pub async fn deliver_twice(invitations: usize, off: &str) -> Outcome {
     let mut scene = Scene::set().await;
     scene.restart("notification", &[(OFF, off)]).await;
     let ledger = Ledger::default();
@@ -19,13 +15,13 @@ pub async fn deliver_twice(invitations: u32, off: &str) -> Outcome {
         let process = scene.platform.process("mailer");
         process.kill();
         process.start_again_with(&[("FAULT_ABORT", "before-acknowledgement")]);
-        invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+        scene.invite(&ledger).await;
         let process = std::sync::Mutex::new(scene.platform.process("mailer"));
         eventually("the mailer aborts", async || process.lock().expect("it").ended()).await;
     }
     scene.restart("mailer", &[]).await;
     // A marker behind the copies.
-    invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+    scene.invite(&ledger).await;
     let outcome = scene.drain("event comes twice", &format!("{invitations} in all"), &ledger).await;
     Outcome { times: invitations, ..outcome }
 }

@@ -1,19 +1,15 @@
 use lapin::{
-    Connection, ConnectionProperties, ExchangeKind,
+    Channel, Connection, ConnectionProperties, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions},
     types::FieldTable,
 };
 
 use super::OFF;
-use crate::{
-    load::{Ledger, invite},
-    outcome::Outcome,
-    scene::Scene,
-};
+use crate::{load::Ledger, outcome::Outcome, scene::Scene};
 
 const QUEUE: &str = "mailer.invitations";
-const EXCHANGE: &str = "usher.events";
-const KEY: &str = "organisation.invitation.created.v1";
+pub(super) const EXCHANGE: &str = "usher.events";
+pub(super) const KEY: &str = "organisation.invitation.created.v1";
 
 /// Takes the mailer's queue off the exchange while invitations are made, and binds it again.
 ///
@@ -22,8 +18,7 @@ const KEY: &str = "organisation.invitation.created.v1";
 pub async fn unbind_the_queue(invitations: usize, off: &str) -> Outcome {
     let mut scene = Scene::set().await;
     scene.restart("organisation", &[(OFF, off)]).await;
-    let channel = Connection::connect(&scene.platform.bus, ConnectionProperties::default());
-    let channel = channel.await.expect("the broker").create_channel().await.expect("a channel");
+    let channel = channel_to(&scene.platform.bus).await;
     let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
     let exchange = channel.exchange_declare(
         EXCHANGE.into(),
@@ -37,7 +32,7 @@ pub async fn unbind_the_queue(invitations: usize, off: &str) -> Outcome {
     unbound.await.expect("the queue is taken off");
     let ledger = Ledger::default();
     for _ in 0..invitations {
-        invite(scene.inviter(), ledger.clone(), "example.com".to_owned()).await;
+        scene.invite(&ledger).await;
     }
     scene.until_published(invitations).await;
     let bound = channel.queue_bind(
@@ -50,4 +45,10 @@ pub async fn unbind_the_queue(invitations: usize, off: &str) -> Outcome {
     bound.await.expect("the queue is bound again");
     scene.patience = std::time::Duration::from_secs(20);
     scene.drain("queue unbound", &format!("{invitations} in all"), &ledger).await
+}
+
+/// A channel of the test's own.
+pub(super) async fn channel_to(broker: &str) -> Channel {
+    let connection = Connection::connect(broker, ConnectionProperties::default()).await;
+    connection.expect("the broker").create_channel().await.expect("a channel")
 }

@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, TcpListener},
     process,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context, Result};
@@ -31,7 +32,11 @@ impl Ports {
     ///
     /// There are not so many.
     pub fn choose() -> Result<Self> {
-        let start = (process::id().wrapping_mul(STRIDE) % u32::from(COUNT)) as u16;
+        // Servers of one process that start at once look at different places, too.
+        static CHOSEN: AtomicU32 = AtomicU32::new(0);
+        let beginning = process::id().wrapping_mul(STRIDE);
+        let beginning = beginning.wrapping_add(CHOSEN.fetch_add(STRIDE, Ordering::Relaxed));
+        let start = (beginning % u32::from(COUNT)) as u16;
         // All are held until the last one is found, so that no two are the same.
         let mut held: Vec<(u16, TcpListener)> = (0..COUNT)
             .map(|step| FIRST + (start + step) % COUNT)

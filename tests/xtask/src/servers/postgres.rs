@@ -13,38 +13,24 @@ use rustix::process::{Signal, geteuid};
 use super::{Server, end_of};
 use crate::{group::Group, interruption::Interruption};
 
-/// Creates a cluster and starts it.
-///
-/// `fsync` stays on, as in production. There is no Unix socket: its path may not be longer than
-/// 107 bytes, which a temporary folder's may well be.
+/// The folder of the cluster, in its room.
+const DATA: &str = "postgres";
+
+/// Creates a cluster.
 ///
 /// # Errors
 ///
-/// The cluster cannot be created or does not start.
-pub fn start(
-    programs: &Path,
-    room: &Path,
-    port: u16,
-    interruption: &Interruption,
-) -> Result<Group> {
-    let data = room.join("postgres");
+/// It cannot be created.
+pub fn create(programs: &Path, room: &Path, interruption: &Interruption) -> Result<()> {
+    let data = room.join(DATA);
     fs::create_dir(&data)?;
-    let owner = geteuid().is_root().then(unprivileged_user).transpose()?;
+    let owner = owner()?;
     if let Some(owner) = owner {
         chown(&data, Some(owner.id), Some(owner.group))?;
     }
-    let command = |program: &str| {
-        let mut command = Command::new(programs.join(program));
-        command.current_dir(&data);
-        if let Some(owner) = owner {
-            command.uid(owner.id).gid(owner.group);
-        }
-        command
-    };
-
     let mut initdb = Server::start(
         "initdb",
-        command("initdb")
+        command(programs, "initdb", &data, owner)
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8"])
             .args(["--no-locale", "--no-sync", "--pgdata"])
             .arg(&data),
@@ -54,10 +40,28 @@ pub fn start(
     if !initdb.group.wait(interruption)?.success() {
         bail!(end_of(&initdb.log));
     }
+    Ok(())
+}
 
+/// Starts the cluster of this room.
+///
+/// `fsync` stays on, as in production. There is no Unix socket: its path may not be longer than
+/// 107 bytes, which a temporary folder's may well be.
+///
+/// # Errors
+///
+/// It does not start.
+pub fn start(
+    programs: &Path,
+    room: &Path,
+    port: u16,
+    interruption: &Interruption,
+) -> Result<Group> {
+    let data = room.join(DATA);
+    let owner = owner()?;
     let server = Server::start(
         "postgres",
-        command("postgres")
+        command(programs, "postgres", &data, owner)
             .arg("-D")
             .arg(&data)
             .args(["-c", "listen_addresses=127.0.0.1"])
@@ -70,13 +74,27 @@ pub fn start(
         Signal::INT,
     )?;
     server.ready_when(interruption, || {
-        command("pg_isready")
+        command(programs, "pg_isready", &data, owner)
             .args(["--quiet", "--host=127.0.0.1", "--username=postgres"])
             .arg(format!("--port={port}"))
             .stdin(Stdio::null())
             .status()
             .is_ok_and(|status| status.success())
     })
+}
+
+/// A program that runs as the owner of the cluster.
+fn command(programs: &Path, program: &str, data: &Path, owner: Option<User>) -> Command {
+    let mut command = Command::new(programs.join(program));
+    command.current_dir(data);
+    if let Some(owner) = owner {
+        command.uid(owner.id).gid(owner.group);
+    }
+    command
+}
+
+fn owner() -> Result<Option<User>> {
+    geteuid().is_root().then(unprivileged_user).transpose()
 }
 
 #[derive(Clone, Copy)]

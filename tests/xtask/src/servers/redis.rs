@@ -15,7 +15,7 @@ use crate::{group::Group, interruption::Interruption};
 /// It ends or does not answer.
 pub fn start(program: &Path, room: &Path, port: u16, interruption: &Interruption) -> Result<Group> {
     let home = room.join("redis");
-    fs::create_dir(&home)?;
+    fs::create_dir_all(&home)?;
     let server = Server::start(
         "redis",
         Command::new(program)

@@ -1,0 +1,62 @@
+use api::notification::v1::{
+    ListDeadLettersRequest, ReplayDeadLetterRequest,
+    dead_letter_service_client::DeadLetterServiceClient,
+};
+use testkit::{eventually, with_token};
+
+use super::poison::dead_letters;
+use crate::{load::Ledger, outcome::Outcome, scene::Scene};
+
+/// What came of a mailer that crashed again and again.
+#[derive(Debug)]
+pub struct Looped {
+    /// Messages that were among the dead letters when the mailer ran again.
+    pub dead_letters: usize,
+    /// After these were replayed.
+    pub outcome: Outcome,
+}
+
+/// Lets the mailer crash at the first mail that it is about to send, more often than the broker hands a
+/// message out, while others wait beside it in the same process.
+///
+/// All are mailed when it runs again, or are among the dead letters and mailed when those are replayed.
+pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
+    let mut scene = Scene::set().await;
+    scene.platform.process("mailer").kill();
+    let ledger = Ledger::default();
+    for _ in 0..invitations {
+        scene.invite(&ledger).await;
+    }
+    for _ in 0..crashes {
+        let process = scene.platform.process("mailer");
+        process.start_again_with(&[("FAULT_ABORT", "before-claim")]);
+        let process = std::sync::Mutex::new(process);
+        eventually("the mailer aborts", async || process.lock().expect("it").ended()).await;
+    }
+    scene.platform.process("mailer").start_again();
+    scene.platform.wait_until_ready().await;
+    let sink = scene.sink();
+    eventually("each is mailed or set aside", async || {
+        (sink.taken() + dead_letters(&scene).await >= invitations).then_some(())
+    })
+    .await;
+    let dead_letters = replay(&scene).await;
+    let load = format!("{invitations} in all");
+    let outcome = scene.drain("mailer in a crash loop", &load, &ledger).await;
+    Looped { dead_letters, outcome: Outcome { times: crashes, ..outcome } }
+}
+
+/// Replays all dead letters; how many there were.
+async fn replay(scene: &Scene) -> usize {
+    let owner = scene.platform.owner().await;
+    let mut client = DeadLetterServiceClient::new(scene.platform.notification());
+    let request = ListDeadLettersRequest { page_size: 100, ..Default::default() };
+    let answer = client.list_dead_letters(with_token(owner.token(), request)).await;
+    let found = answer.expect("the dead letters").into_inner().dead_letters;
+    for dead in &found {
+        let request = ReplayDeadLetterRequest { id: dead.id.clone() };
+        let replayed = client.replay_dead_letter(with_token(owner.token(), request)).await;
+        replayed.expect("it is replayed");
+    }
+    found.len()
+}
