@@ -13,15 +13,20 @@ use bus::Ground;
 
 use crate::entity::dead_letter::{Model, State};
 
+/// The ground that a row tells of.
+fn ground(word: &str) -> DeadLetterGround {
+    match Ground::ALL.into_iter().find(|ground| ground.as_str() == word) {
+        Some(Ground::Rejected) => DeadLetterGround::Rejected,
+        Some(Ground::Exhausted) => DeadLetterGround::Exhausted,
+        Some(Ground::DeliveryLimit) => DeadLetterGround::DeliveryLimit,
+        Some(Ground::Unreadable) => DeadLetterGround::Unreadable,
+        None => DeadLetterGround::Unspecified,
+    }
+}
+
 impl From<Model> for DeadLetter {
     fn from(row: Model) -> Self {
-        let ground = match Ground::ALL.into_iter().find(|ground| ground.as_str() == row.ground) {
-            Some(Ground::Rejected) => DeadLetterGround::Rejected,
-            Some(Ground::Exhausted) => DeadLetterGround::Exhausted,
-            Some(Ground::DeliveryLimit) => DeadLetterGround::DeliveryLimit,
-            Some(Ground::Unreadable) => DeadLetterGround::Unreadable,
-            None => DeadLetterGround::Unspecified,
-        };
+        let ground = ground(&row.ground);
         let state = match row.state {
             State::Waiting => DeadLetterState::Waiting,
             State::Replayed => DeadLetterState::Replayed,

@@ -113,6 +113,12 @@ impl Stage {
         changes.collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
+    /// What was told last of any delivery.
+    pub(crate) fn last_change(&self) -> DeliveryChanged {
+        let told = self.told.lock().unwrap();
+        DeliveryChanged::decode(&*told.last().unwrap().payload).unwrap()
+    }
+
     /// Claims and records: one attempt.
     pub(crate) async fn attempt(
         &self,

@@ -1,16 +1,23 @@
-use api::notification::v1::{
-    DeadLetter, DeadLetterGround, DeadLetterState, DiscardDeadLetterRequest, GetDeadLetterRequest,
-    ListDeadLettersRequest, ReplayDeadLetterRequest,
+use api::{
+    notification::v1::{
+        AttemptOutcome, ClaimDeliveryRequest, DeadLetter, DeadLetterGround, DeadLetterKept,
+        DeadLetterState, DeliveryChanged, DeliveryState, DiscardDeadLetterRequest,
+        GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLetterRequest,
+        ResendDeliveryRequest,
+    },
+    organisation::v1::InvitationCreated,
 };
 use bus::{Ground, Handler, Message, Queue, Refusal};
 use kernel::{Duration, Uuid};
+use prost::Message as _;
 use std::sync::{Arc, Mutex};
 use testkit::{Bench, eventually};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    domain::delivery::CLAIM_LIFETIME,
     rights::PLATFORM,
-    testing::{Caller, Stage, reason, violations},
+    testing::{Caller, Stage, reason, record_of, violations},
 };
 
 testkit::on_both_databases!(
@@ -19,6 +26,10 @@ testkit::on_both_databases!(
     of_two_who_decide_one_does,
     what_was_discarded_stays_so_when_it_is_told_again,
     what_is_no_message_of_ours_can_be_discarded_alone,
+    nobody_waits_for_the_mail_of_a_message_that_was_given_up,
+    an_invitation_hears_of_a_mail_that_no_delivery_came_of,
+    what_somebody_works_on_or_is_over_stays_and_so_does_what_is_not_the_mailers,
+    every_dead_letter_is_announced,
     what_was_decided_is_forgotten_after_thirty_days_and_nothing_else,
     only_who_runs_the_platform_sees_and_decides,
     every_violation_is_named_at_once,
@@ -212,6 +223,157 @@ async fn what_is_no_message_of_ours_can_be_discarded_alone(bench: Bench) {
     assert!(list(&operator, DeadLetterState::Waiting).await.is_empty());
     let again = operator.dead_letters().discard_dead_letter(discard).await;
     assert_eq!(reason(again), "DEAD_LETTER_DECIDED");
+}
+
+/// A message that the mailer gave up.
+async fn given_up(stage: &Stage, queue: &str, message: Message) {
+    let dead = bus::DeadLetter {
+        queue: queue.to_owned(),
+        ground: Ground::Exhausted,
+        error: "identity: Unavailable".to_owned(),
+        message: Ok(message),
+    };
+    // However often it is told.
+    for _ in 0..2 {
+        super::keep::keep(&stage.notification, dead.clone()).await.unwrap();
+    }
+}
+
+/// The message that asked for a delivery.
+fn cause(stage: &Stage, event: &str) -> Message {
+    Message {
+        id: event.parse().unwrap(),
+        routing_key: "organisation.invitation.created.v1".to_owned(),
+        ..message(stage)
+    }
+}
+
+fn failed() -> (String, String) {
+    ("failed".to_owned(), "set_aside".to_owned())
+}
+
+async fn nobody_waits_for_the_mail_of_a_message_that_was_given_up(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    // One that waits for its next attempt, one whose worker is gone, one that was to be sent again.
+    let delayed = stage.wanted();
+    let waits = stage.attempt(&delayed, AttemptOutcome::Delayed, "delayed").await;
+    given_up(&stage, "mailer.invitations", cause(&stage, &delayed.event_id)).await;
+    assert_eq!(stage.told(&waits.id).await, [failed()]);
+    let left = stage.wanted();
+    let lapsed = stage.claim(&left).await.delivery.unwrap();
+    stage.pass(CLAIM_LIFETIME);
+    given_up(&stage, "mailer.invitations", cause(&stage, &left.event_id)).await;
+    assert_eq!(stage.told(&lapsed.id).await, [failed()]);
+    assert_eq!(stage.look_at(&lapsed.id).await.attempts[0].outcome(), AttemptOutcome::Lost);
+    let resent = stage.attempt(&stage.wanted(), AttemptOutcome::Failed, "refused").await;
+    let request = ResendDeliveryRequest { id: resent.id.clone(), force: false };
+    let mut operator = stage.account("deliveries.resend").deliveries();
+    operator.resend_delivery(request).await.unwrap();
+    let queued = Message {
+        routing_key: "notification.delivery.queued.v1".to_owned(),
+        subject: resent.id.parse().unwrap(),
+        payload: b"\xff\xff".to_vec(),
+        ..message(&stage)
+    };
+    given_up(&stage, "mailer.resends", queued).await;
+    assert_eq!(stage.told(&resent.id).await.last(), Some(&failed()));
+
+    // Replayed, it is sent after all, and only then.
+    assert_eq!(stage.claim(&delayed).await.claim_id, "");
+    let replayed = ClaimDeliveryRequest { replayed: true, ..delayed };
+    let sent = stage.attempt(&replayed, AttemptOutcome::Sent, "").await;
+    assert_eq!((sent.state(), sent.id), (DeliveryState::Sent, waits.id));
+}
+
+async fn an_invitation_hears_of_a_mail_that_no_delivery_came_of(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let invitation = stage.id();
+    let event = InvitationCreated {
+        invitation_id: invitation.to_string(),
+        organisation_id: stage.organisation.to_string(),
+        issue: 3,
+    };
+    let of = |payload: Vec<u8>| Message {
+        subject: invitation,
+        payload,
+        ..cause(&stage, &stage.id().to_string())
+    };
+    let malformed = InvitationCreated { invitation_id: "7".to_owned(), ..event.clone() };
+    for (payload, issue) in
+        [(event.encode_to_vec(), 3), (malformed.encode_to_vec(), 0), (b"\xff\xff".to_vec(), 0)]
+    {
+        let message = of(payload);
+        given_up(&stage, "mailer.invitations", message.clone()).await;
+        assert_eq!(stage.told(&invitation.to_string()).await, [failed()]);
+        let told = stage.last_change();
+        let expected = DeliveryChanged {
+            event_id: message.id.to_string(),
+            invitation_id: invitation.to_string(),
+            organisation_id: if issue == 0 {
+                String::new()
+            } else {
+                stage.organisation.to_string()
+            },
+            state: DeliveryState::Failed.into(),
+            reason: "set_aside".to_owned(),
+            issue,
+            changed_at: Some(api::timestamp(stage.bench.infra.clock.now())),
+            ..Default::default()
+        };
+        assert_eq!(told, expected);
+    }
+}
+
+async fn what_somebody_works_on_or_is_over_stays_and_so_does_what_is_not_the_mailers(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (held, over, elsewhere) = (stage.wanted(), stage.wanted(), stage.wanted());
+    let works_on = stage.claim(&held).await;
+    given_up(&stage, "mailer.invitations", cause(&stage, &held.event_id)).await;
+    let mut mailer = stage.account("deliveries.write").deliveries();
+    mailer.record_attempt(record_of(&works_on, AttemptOutcome::Sent, "")).await.unwrap();
+    let sent = stage.told(&works_on.delivery.unwrap().id).await;
+    assert_eq!(sent, [("sent".to_owned(), String::new())]);
+    let done = stage.attempt(&over, AttemptOutcome::Failed, "refused").await;
+    given_up(&stage, "mailer.invitations", cause(&stage, &over.event_id)).await;
+    assert_eq!(stage.told(&done.id).await.len(), 1);
+    let waits = stage.attempt(&elsewhere, AttemptOutcome::Delayed, "delayed").await;
+    let told = Message { subject: waits.id.parse().unwrap(), ..cause(&stage, &elsewhere.event_id) };
+    given_up(&stage, "organisation.deliveries", told).await;
+    assert_eq!(stage.told(&waits.id).await, []);
+    // About an access request nobody keeps how its mails fare.
+    let request = Message {
+        routing_key: "organisation.access_request.mail.v1".to_owned(),
+        ..cause(&stage, &stage.id().to_string())
+    };
+    let subject = request.subject.to_string();
+    given_up(&stage, "mailer.access-requests", request).await;
+    assert_eq!(stage.told(&subject).await, []);
+}
+
+async fn every_dead_letter_is_announced(bench: Bench) {
+    const KEPT: Queue = Queue {
+        name: "test.dead-letters",
+        bindings: &["notification.dead_letter.kept.v1"],
+        concurrency: 1,
+    };
+    let stage = Stage::set(bench).await;
+    let heard = Arc::<Mutex<Vec<DeadLetterKept>>>::default();
+    let keeping = heard.clone();
+    let handler: Handler = Arc::new(move |message| {
+        keeping.lock().unwrap().push(DeadLetterKept::decode(&*message.payload).unwrap());
+        Box::pin(async { Ok(()) })
+    });
+    tokio::spawn(stage.bench.infra.bus.consume(KEPT, handler, CancellationToken::new()));
+    let message = message(&stage);
+    given_up(&stage, "organisation.callbacks", message.clone()).await;
+    let expected = DeadLetterKept {
+        event_id: message.id.to_string(),
+        queue: "organisation.callbacks".to_owned(),
+        ground: DeadLetterGround::Exhausted.into(),
+        r#type: message.routing_key,
+    };
+    eventually("it is announced", async || heard.lock().unwrap().contains(&expected).then_some(()))
+        .await;
 }
 
 async fn what_was_decided_is_forgotten_after_thirty_days_and_nothing_else(bench: Bench) {

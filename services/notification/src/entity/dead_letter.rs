@@ -45,8 +45,8 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Keeps a dead letter. One that is there already, and was replayed, waits again; told of twice, it is
-/// kept once, and what was discarded stays so.
-pub(crate) async fn keep(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+/// kept once, and what was discarded stays so: `false`.
+pub(crate) async fn keep(connection: &impl ConnectionTrait, row: Model) -> Result<bool, DbErr> {
     let again = OnConflict::columns([Column::EventId, Column::Queue])
         .update_columns([
             Column::Ground,
@@ -59,7 +59,8 @@ pub(crate) async fn keep(connection: &impl ConnectionTrait, row: Model) -> Resul
         .action_and_where(Expr::col((Entity, Column::State)).ne(State::Discarded))
         .to_owned();
     let row = ActiveModel::from(row).reset_all();
-    Entity::insert(row).on_conflict(again).exec_without_returning(connection).await.map(|_| ())
+    let written = Entity::insert(row).on_conflict(again).exec_without_returning(connection).await?;
+    Ok(written == 1)
 }
 
 pub(crate) async fn find(

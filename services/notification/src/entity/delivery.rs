@@ -123,7 +123,8 @@ impl Model {
 
     /// Whether it was given up for want of luck, and not because somebody said no.
     pub(crate) fn is_given_up(&self) -> bool {
-        let words = [Reason::Exhausted, Reason::CrashLoop, Reason::Lost].map(Reason::as_str);
+        let words = [Reason::Exhausted, Reason::CrashLoop, Reason::Lost, Reason::SetAside]
+            .map(Reason::as_str);
         self.state == State::Failed && words.contains(&self.reason.as_str())
     }
 
@@ -182,6 +183,16 @@ pub(crate) async fn hold_by_event(
         .filter(Column::Recipient.eq(recipient))
         .lock(LockType::NoKeyUpdate)
         .one(&**tx)
+        .await
+}
+
+/// The deliveries of an event, held until the end of the transaction. An event has a mail or two.
+pub(crate) async fn hold_of_event(tx: &Transaction, event_id: Uuid) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::EventId.eq(event_id))
+        .order_by_asc(Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(&**tx)
         .await
 }
 

@@ -52,7 +52,8 @@ fn news(event: DeliveryChanged) -> Option<News> {
         return None;
     }
     Some(News {
-        issue: event.issue,
+        // Without a delivery and an issue, its event could not be read.
+        issue: Some(event.issue).filter(|issue| *issue != 0 || !event.delivery_id.is_empty()),
         state: DeliveryState::told(event.state())?,
         changed_at: event.changed_at.as_ref().and_then(api::time)?,
         version: event.version,
@@ -89,6 +90,7 @@ mod tests {
         what_happened_at_the_same_time_is_told_apart_by_its_version,
         only_the_current_issue_counts,
         what_is_heard_leaves_the_invitation_as_it_is,
+        an_event_that_nobody_could_read_is_of_the_issue_that_nothing_was_heard_of,
         those_that_reached_nobody_are_found,
         mails_about_something_else_are_passed_over,
         an_event_that_cannot_be_read_is_set_aside,
@@ -114,6 +116,7 @@ mod tests {
         fn change(&self, state: Told, second: i64, version: i32) -> DeliveryChanged {
             let noon = self.stage.now();
             DeliveryChanged {
+                delivery_id: self.invitation.clone(),
                 invitation_id: self.invitation.clone(),
                 state: state.into(),
                 reason: "other".to_owned(),
@@ -250,6 +253,27 @@ mod tests {
         scene.tell(&scene.change(Told::Sent, 1, 1)).await.unwrap();
         let after = scene.seen().await;
         assert_eq!((after.etag, after.updated_at), (before.etag, before.updated_at));
+    }
+
+    async fn an_event_that_nobody_could_read_is_of_the_issue_that_nothing_was_heard_of(
+        bench: Bench,
+    ) {
+        let scene = Scene::set(bench).await;
+        let unread = DeliveryChanged {
+            delivery_id: String::new(),
+            issue: 0,
+            version: 0,
+            ..scene.change(Told::Failed, 5, 0)
+        };
+        scene.tell(&unread).await.unwrap();
+        assert_eq!(scene.state().await, InvitationDeliveryState::Failed);
+        // The message is replayed, and goes out.
+        scene.tell(&scene.change(Told::Sent, 6, 1)).await.unwrap();
+        assert_eq!(scene.state().await, InvitationDeliveryState::Sent);
+        let late =
+            DeliveryChanged { changed_at: scene.change(Told::Sent, 9, 1).changed_at, ..unread };
+        scene.tell(&late).await.unwrap();
+        assert_eq!(scene.state().await, InvitationDeliveryState::Sent);
     }
 
     async fn those_that_reached_nobody_are_found(bench: Bench) {

@@ -19,8 +19,9 @@ pub(crate) enum DeliveryState {
 
 /// What is heard of a mail.
 pub(crate) struct News {
-    /// Which issue of the invitation the mail is of.
-    pub issue: i32,
+    /// Which issue of the invitation the mail is of; none of one that came to nothing before anybody
+    /// could tell.
+    pub issue: Option<i32>,
     pub state: DeliveryState,
     pub reason: String,
     pub changed_at: Time,
@@ -29,7 +30,8 @@ pub(crate) struct News {
 }
 
 /// Compares and sets: takes over what is heard of a mail, if it is of the invitation's current issue and
-/// newer than what was heard before. Otherwise nothing happens. The invitation's etag stays: nobody has
+/// newer than what was heard before. Of whichever issue it is, it is the current one's as long as nothing
+/// was heard of that. Otherwise nothing happens. The invitation's etag stays: nobody has
 /// changed what is offered.
 pub(crate) async fn hear(tx: &DatabaseTransaction, id: Uuid, news: News) -> Result<bool, DbErr> {
     let News { issue, state, reason, changed_at, version } = news;
@@ -38,13 +40,17 @@ pub(crate) async fn hear(tx: &DatabaseTransaction, id: Uuid, news: News) -> Resu
         .add(Column::DeliveryChangedAt.is_null())
         .add(Column::DeliveryChangedAt.lt(changed_at))
         .add(at_once.and(Column::DeliveryVersion.lt(version)));
+    let of_issue = match issue {
+        Some(issue) => Column::Issue.eq(issue),
+        None => Column::DeliveryChangedAt.is_null(),
+    };
     let heard = Entity::update_many()
         .col_expr(Column::DeliveryState, Expr::value(state))
         .col_expr(Column::DeliveryReason, Expr::value(reason))
         .col_expr(Column::DeliveryChangedAt, Expr::value(changed_at))
         .col_expr(Column::DeliveryVersion, Expr::value(version))
         .filter(Column::Id.eq(id))
-        .filter(Column::Issue.eq(issue))
+        .filter(of_issue)
         .filter(is_newer)
         .exec(tx)
         .await?;
