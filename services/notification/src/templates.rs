@@ -12,8 +12,10 @@ pub(crate) mod update;
 #[cfg(test)]
 mod tests;
 
-use api::notification::v1::{Origin, Template as Shown};
+use api::notification::v1::{Origin, Template as Shown, TemplateChanged};
+use db::{DbErr, Transaction};
 use kernel::{Fields, Uuid, parse_id};
+use service::{Caller, CallerKind};
 
 use crate::{
     Notification,
@@ -134,6 +136,28 @@ fn shown(row: Model, at: (Uuid, Uuid), is_visible: bool) -> Shown {
         created_at: Some(api::timestamp(row.created_at)),
         languages: Vec::new(),
     }
+}
+
+/// Publishes that an override is of another version.
+async fn publish(
+    tx: &Transaction,
+    notification: &Notification,
+    key: &'static str,
+    row: &Model,
+    by: &Caller,
+) -> Result<(), DbErr> {
+    let event = TemplateChanged {
+        organisation_id: row.organisation_id.to_string(),
+        application_id: application(row.application_id)
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        template: row.template.clone(),
+        language: row.language.clone(),
+        version: row.version,
+        actor_id: by.subject.to_string(),
+        by_service_account: matches!(by.kind, CallerKind::Service { .. }),
+    };
+    service::publish(tx, &notification.clock, key, row.organisation_id, &event).await
 }
 
 /// A version as callers see it.

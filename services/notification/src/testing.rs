@@ -98,11 +98,7 @@ impl Stage {
     /// What was told of a delivery, each event once, in the order of its changes: the last part but one
     /// of the routing key, and the reason.
     pub(crate) async fn told(&self, delivery: &str) -> Vec<(String, String)> {
-        eventually("the outbox is empty", async || {
-            let backlog = db::outbox::backlog(&self.notification.database).await.unwrap();
-            (backlog.waiting == 0).then_some(())
-        })
-        .await;
+        self.all_is_told().await;
         let told = self.told.lock().unwrap();
         let about = told.iter().filter(|message| message.subject.to_string() == delivery);
         let changes = about.map(|message| {
@@ -111,6 +107,24 @@ impl Stage {
             (change.version, (state, change.reason))
         });
         changes.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+
+    /// What was told under a routing key, each event once, in order.
+    pub(crate) async fn heard<E: prost::Message + Default>(&self, key: &str) -> Vec<E> {
+        self.all_is_told().await;
+        let told = self.told.lock().unwrap();
+        let events = told.iter().filter(|message| message.routing_key == key);
+        let events: BTreeMap<_, _> =
+            events.map(|message| (message.id, E::decode(&*message.payload).unwrap())).collect();
+        events.into_values().collect()
+    }
+
+    async fn all_is_told(&self) {
+        eventually("the outbox is empty", async || {
+            let backlog = db::outbox::backlog(&self.notification.database).await.unwrap();
+            (backlog.waiting == 0).then_some(())
+        })
+        .await;
     }
 
     /// What was told last of any delivery.
@@ -209,9 +223,13 @@ pub(crate) fn record_of(
     }
 }
 
-/// Keeps what is told of deliveries.
+/// Keeps what is told of deliveries, templates and senders.
 fn listen(bench: &Bench) -> Arc<Mutex<Vec<Message>>> {
     const KEYS: &[&str] = &[
+        "notification.template.updated.v1",
+        "notification.template.deleted.v1",
+        "notification.sender.updated.v1",
+        "notification.sender.deleted.v1",
         "notification.delivery.queued.v1",
         "notification.delivery.sent.v1",
         "notification.delivery.failed.v1",

@@ -204,6 +204,41 @@ pub(crate) async fn record_refusal(
     insert(service.database.read(), vec![row]).await
 }
 
+/// What somebody did at another service, as that tells.
+pub(crate) struct Told {
+    pub actor: (Uuid, ActorKind),
+    /// As `noun.verb`.
+    pub action: &'static str,
+    pub at: Time,
+    pub organisation: Uuid,
+    pub target_kind: &'static str,
+    /// What changed; no personal data.
+    pub details: Vec<String>,
+}
+
+/// Writes into the history what another service tells of.
+pub(crate) async fn record_told(
+    service: &Organisations,
+    tx: &Transaction,
+    told: Told,
+) -> Result<(), DbErr> {
+    let Told { actor, action, at, organisation, target_kind, details } = told;
+    let record = Record {
+        organisation: Some(organisation),
+        target: (target_kind, None),
+        invitation: None,
+        access_request: None,
+        details,
+    };
+    let row = audit_record::Model {
+        actor_id: Some(actor.0),
+        actor_kind: actor.1,
+        action: action.to_owned(),
+        ..blank(service, record, at)
+    };
+    insert(&**tx, vec![row]).await
+}
+
 fn row_of(service: &Organisations, call: &Call, record: Record, now: Time) -> audit_record::Model {
     let actor_kind = match call.kind {
         CallerKind::Person { .. } => ActorKind::Person,

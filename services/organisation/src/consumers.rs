@@ -3,3 +3,4 @@
 pub(crate) mod delivery_changed;
 pub(crate) mod invitation_settled;
 pub(crate) mod platform_owner_created;
+pub(crate) mod words_changed;

@@ -148,6 +148,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     module.consumers = vec![
         consumers::platform_owner_created::consumer(organisations.clone()),
         consumers::delivery_changed::consumer(organisations.clone()),
+        consumers::words_changed::consumer(organisations.clone()),
         consumers::invitation_settled::consumer(
             organisations.clone(),
             Webhooks::new(&infra.settings)?,

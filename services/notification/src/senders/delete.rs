@@ -2,12 +2,13 @@ use api::notification::v1::{DeleteSenderRequest, DeleteSenderResponse};
 use kernel::{Fields, parse_id};
 use service::Caller;
 
-use super::etag;
+use super::{etag, publish};
 use crate::{Notification, entity::sender, error::Error, rights};
 
 /// Takes back whom the mails of an organisation come from: what is inherited applies again.
 ///
-/// Permission: `templates.update` at the organisation, or the scope of that name. Event: none.
+/// Permission: `templates.update` at the organisation, or the scope of that name.
+/// Event: `notification.sender.deleted.v1`, which the history is written from.
 pub(crate) async fn delete_sender(
     notification: &Notification,
     caller: &Caller,
@@ -26,6 +27,7 @@ pub(crate) async fn delete_sender(
     if !is_expected || !sender::delete(&*tx, &before).await? {
         return Err(Error::EtagMismatch);
     }
+    publish(&tx, notification, "notification.sender.deleted.v1", &before, caller).await?;
     tx.commit().await?;
     Ok(DeleteSenderResponse {})
 }

@@ -14,6 +14,7 @@ testkit::on_both_databases!(
     an_address_is_of_a_domain_that_is_ours_to_send_from,
     of_two_who_change_it_at_once_one_comes_second_and_is_told,
     whoever_may_not_see_learns_nothing_and_whoever_reads_cannot_write,
+    every_change_is_told_with_who_made_it_and_what_is_refused_is_not,
 );
 
 fn sender(name: &str, reply_to: &str, from: &str) -> Sender {
@@ -165,4 +166,29 @@ async fn whoever_may_not_see_learns_nothing_and_whoever_reads_cannot_write(bench
     assert_eq!((got.origin(), got.organisation_id.as_str()), (Origin::Organisation, ""));
     stage.allow("templates.read", root);
     assert_eq!(get(&person, other).await.organisation_id, root.to_string());
+}
+
+async fn every_change_is_told_with_who_made_it_and_what_is_refused_is_not(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let here = stage.organisation;
+    let account = stage.account("templates.update");
+    let words = || sender("ABC People", "", "");
+    stage.person().senders().update_sender(update(here, words())).await.unwrap();
+    account.senders().update_sender(update(here, words())).await.unwrap();
+    let stale = UpdateSenderRequest { etag: "v1".to_owned(), ..update(here, words()) };
+    assert_eq!(reason(account.senders().update_sender(stale).await), "ETAG_MISMATCH");
+    account.senders().delete_sender(delete(here)).await.unwrap();
+    assert_eq!(reason(account.senders().delete_sender(delete(here)).await), "SENDER_NOT_FOUND");
+
+    let told = async |key: &str| {
+        let told: Vec<SenderChanged> = stage.heard(&format!("notification.sender.{key}.v1")).await;
+        let told = told.into_iter().map(|it| {
+            assert_eq!(it.organisation_id, here.to_string());
+            assert!(kernel::parse_id(&it.actor_id).is_ok());
+            (it.version, it.by_service_account)
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told("updated").await, [(1, false), (2, true)]);
+    assert_eq!(told("deleted").await, [(2, true)]);
 }

@@ -2,7 +2,7 @@ use api::notification::v1::{Sender, UpdateSenderRequest, UpdateSenderResponse};
 use kernel::{DisplayName, EmailAddress, Fields, parse_id};
 use service::Caller;
 
-use super::etag;
+use super::{etag, publish};
 use crate::{
     Notification,
     entity::sender::{self, Said},
@@ -14,7 +14,8 @@ use crate::{
 ///
 /// Rule: the address's domain is among the configured ones: mail from another would not be ours to
 /// send. All of it is replaced.
-/// Permission: `templates.update` at the organisation, or the scope of that name. Event: none.
+/// Permission: `templates.update` at the organisation, or the scope of that name.
+/// Event: `notification.sender.updated.v1`, which the history is written from.
 pub(crate) async fn update_sender(
     notification: &Notification,
     caller: &Caller,
@@ -55,6 +56,7 @@ pub(crate) async fn update_sender(
     }
     let row = sender::save(&*tx, at, before.as_ref(), said, by).await?;
     let row = row.ok_or(Error::EtagMismatch)?;
+    publish(&tx, notification, "notification.sender.updated.v1", &row, caller).await?;
     tx.commit().await?;
     Ok(UpdateSenderResponse {
         etag: etag(row.version),

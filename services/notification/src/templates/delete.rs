@@ -2,7 +2,7 @@ use api::notification::v1::{DeleteTemplateRequest, DeleteTemplateResponse};
 use kernel::Fields;
 use service::Caller;
 
-use super::{check_etag, parse_key};
+use super::{check_etag, parse_key, publish};
 use crate::{
     Notification,
     entity::template::{self, Saved},
@@ -13,7 +13,8 @@ use crate::{
 /// Takes an override back.
 ///
 /// Rule: what is inherited applies again. The versions are kept, and this is one of them.
-/// Permission: `templates.update` at the organisation, or the scope of that name. Event: none.
+/// Permission: `templates.update` at the organisation, or the scope of that name.
+/// Event: `notification.template.deleted.v1`, which the history is written from.
 pub(crate) async fn delete_template(
     notification: &Notification,
     caller: &Caller,
@@ -37,7 +38,8 @@ pub(crate) async fn delete_template(
     let newest = newest.filter(|row| !row.is_deletion).ok_or(Error::TemplateNotFound)?;
     check_etag(&etag, Some(&newest))?;
     let saved = template::save(&*tx, &key, Some(&newest), deletion).await?;
-    saved.ok_or(Error::EtagMismatch)?;
+    let saved = saved.ok_or(Error::EtagMismatch)?;
+    publish(&tx, notification, "notification.template.deleted.v1", &saved, caller).await?;
     tx.commit().await?;
     Ok(DeleteTemplateResponse {})
 }

@@ -24,6 +24,7 @@ testkit::on_both_databases!(
     an_override_that_fails_is_passed_over,
     whoever_may_not_see_learns_nothing_and_whoever_reads_cannot_write,
     an_organisation_overrides_so_many_and_no_more,
+    every_change_is_told_with_who_made_it_and_what_is_refused_is_not,
 );
 
 const NEW_USER: &str = "invitation-new-user";
@@ -489,4 +490,36 @@ async fn an_organisation_overrides_so_many_and_no_more(bench: Bench) {
         ..at(leaf).update(&source("x"))
     };
     tree.operator.templates().update_template(known).await.unwrap();
+}
+
+async fn every_change_is_told_with_who_made_it_and_what_is_refused_is_not(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let tree = Tree::grow(&stage);
+    let here = At { application: Some(tree.application), ..at(stage.organisation) };
+    let person = stage.person();
+    let mut templates = person.templates();
+    templates.update_template(here.update(&source("first"))).await.unwrap();
+    let stale = UpdateTemplateRequest { etag: "v9".to_owned(), ..here.update(&source("second")) };
+    assert_eq!(reason(templates.update_template(stale).await), "ETAG_MISMATCH");
+    assert!(templates.update_template(here.update("no template")).await.is_err());
+    tree.take_back(here).await;
+
+    let changed = |version, by_service_account| TemplateChanged {
+        organisation_id: stage.organisation.to_string(),
+        application_id: tree.application.to_string(),
+        template: NEW_USER.to_owned(),
+        language: "en".to_owned(),
+        version,
+        actor_id: String::new(),
+        by_service_account,
+    };
+    for (key, expected) in [("updated", changed(1, false)), ("deleted", changed(2, true))] {
+        let mut told: Vec<TemplateChanged> =
+            stage.heard(&format!("notification.template.{key}.v1")).await;
+        for event in &mut told {
+            let actor = std::mem::take(&mut event.actor_id);
+            assert!(kernel::parse_id(&actor).is_ok(), "{actor}");
+        }
+        assert_eq!(told, [expected]);
+    }
 }

@@ -2,7 +2,7 @@ use api::notification::v1::{UpdateTemplateRequest, UpdateTemplateResponse};
 use kernel::Fields;
 use service::Caller;
 
-use super::{check_etag, parse_key, shown};
+use super::{check_etag, parse_key, publish, shown};
 use crate::{
     Notification,
     entity::template::{self, Saved},
@@ -18,7 +18,8 @@ pub(super) const MOST: u64 = 300;
 ///
 /// Rule: what can be wrong with a template is refused before it is saved, all at once and with its
 /// line. Of two who save at once one comes second and is told; the latest 50 versions are kept.
-/// Permission: `templates.update` at the organisation, or the scope of that name. Event: none.
+/// Permission: `templates.update` at the organisation, or the scope of that name.
+/// Event: `notification.template.updated.v1`, which the history is written from.
 pub(crate) async fn update_template(
     notification: &Notification,
     caller: &Caller,
@@ -55,6 +56,7 @@ pub(crate) async fn update_template(
     }
     let saved = template::save(&*tx, &key, newest.as_ref(), saved).await?;
     let saved = saved.ok_or(Error::EtagMismatch)?;
+    publish(&tx, notification, "notification.template.updated.v1", &saved, caller).await?;
     tx.commit().await?;
     let template = shown(saved, (key.organisation_id, key.application_id), true);
     Ok(UpdateTemplateResponse { template: Some(template) })
