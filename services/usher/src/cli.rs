@@ -8,7 +8,7 @@ use service::{Role, SETTINGS};
 use crate::{
     client::{
         self, AuditCommand, DeadLettersCommand, DeliveriesCommand, InvitationsCommand,
-        OutboxCommand,
+        OutboxCommand, SendersCommand, TemplatesCommand,
     },
     demo, migrate, serve, up,
 };
@@ -95,6 +95,20 @@ enum Command {
         #[command(subcommand)]
         command: OutboxCommand,
     },
+    /// See whom the mails of an organisation come from, and say so.
+    Senders {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: SendersCommand,
+    },
+    /// See what mails say, try other words and override them.
+    Templates {
+        #[command(flatten)]
+        options: client::Options,
+        #[command(subcommand)]
+        command: TemplatesCommand,
+    },
     /// Invite people, one or many from a file, and look after their invitations.
     Invitations {
         #[command(flatten)]
@@ -151,6 +165,12 @@ impl Cli {
                 command.run(&options, &mut std::io::stdout()).await
             }
             Command::Outbox { options, command } => {
+                command.run(&options, &mut std::io::stdout()).await
+            }
+            Command::Senders { options, command } => {
+                command.run(&options, &mut std::io::stdout()).await
+            }
+            Command::Templates { options, command } => {
                 command.run(&options, &mut std::io::stdout()).await
             }
             Command::Invitations { options, command } => {

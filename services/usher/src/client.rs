@@ -11,12 +11,14 @@ mod invitations;
 mod outbox;
 mod output;
 mod refusal;
+mod senders;
 mod session;
+mod templates;
 
 pub use self::{
     audit::AuditCommand, credentials::UsageError, dead_letters::DeadLettersCommand,
     deliveries::DeliveriesCommand, invitations::InvitationsCommand, outbox::OutboxCommand,
-    output::Output,
+    output::Output, senders::SendersCommand, templates::TemplatesCommand,
 };
 
 use clap::Args;

@@ -57,9 +57,20 @@ async fn what_could_not_be_handled_is_a_dead_letter_and_replayed_it_is_mailed_on
     let (_, shown) = run(&platform, &format!("dead-letters show {id}")).await;
     assert!(!shown["payload"].as_str().expect("a payload").is_empty(), "{shown}");
 
+    let fares = async |state: &str| {
+        let words = format!("invitations list --organisation {root} --delivery-state {state}");
+        eventually(&format!("the invitation's mail is {state}"), async || {
+            let (_, found) = run(&platform, &words).await;
+            (found[0]["id"] == *ada).then_some(())
+        })
+        .await;
+    };
+    fares("failed").await;
+
     let (code, told) = run(&platform, "dead-letters replay --all").await;
     assert_eq!((code, told), (Some(0), Value::String("1 replayed\n".to_owned())));
     platform.link_mailed_to("ada@example.com").await;
+    fares("sent").await;
     let (_, letters) = run(&platform, "dead-letters list").await;
     assert_eq!(letters, Value::Array(Vec::new()));
     let (code, told) = run(&platform, &format!("dead-letters replay {id}")).await;

@@ -7,8 +7,8 @@ use api::notification::v1::{
 };
 use kernel::Duration;
 use service::RawSettings;
-use stories::{Client, Platform, noon};
-use testkit::{SmtpSink, eventually, with_token};
+use stories::{Client, PASSWORD, Platform, Process, noon};
+use testkit::{Reply, SmtpSink, eventually, with_token};
 use tonic::{Code, Status};
 
 const TEMPLATE: &str = "invitation-new-user";
@@ -114,4 +114,111 @@ async fn an_organisation_overrides_what_its_mails_say_and_whom_they_come_from() 
             .then_some(())
     })
     .await;
+}
+
+/// Runs a command in the platform owner's name; its exit code and what it printed, refusals at the end.
+async fn run(platform: &Platform, words: &str) -> (Option<i32>, String) {
+    let [identity, organisation] = platform.places();
+    let environment = [
+        ("USHER_IDENTITY_URL", identity.as_str()),
+        ("USHER_ORGANISATION_URL", &organisation),
+        ("USHER_NOTIFICATION_URL", platform.notification_url()),
+        ("USHER_PASSWORD", PASSWORD),
+    ];
+    let who = ["--email", "owner@example.com"];
+    let arguments: Vec<_> = words.split(' ').chain(who).collect();
+    let mut process = Process::start(&platform.folder(), "command", &arguments, &environment);
+    let code = process.exit().await.code();
+    (code, process.stdout() + &process.stderr())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_and_senders_are_changed_with_the_command_alone_and_the_history_knows() {
+    let sink = SmtpSink::start().await;
+    let mut raw = RawSettings::default();
+    raw.set("smtp_url", format!("smtp://{}", sink.address()));
+    let platform = Platform::embedded(raw, None).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC", None).await;
+    let (code, listed) = run(&platform, &format!("templates list --organisation {root}")).await;
+    let line = listed.lines().find(|line| line.starts_with(TEMPLATE));
+    assert_eq!(code, Some(0), "{listed}");
+    assert!(
+        line.is_some_and(|line| line.contains("built-in") && line.contains("de en")),
+        "{listed}"
+    );
+
+    // As they are, but for the subject.
+    let show = format!("templates show {TEMPLATE} --organisation {root}");
+    let (code, before) = run(&platform, &show).await;
+    assert_eq!(code, Some(0), "{before}");
+    let (_, body) = before.split_once('\n').expect("a subject and a body");
+    let words = format!("Subject: Come to {{{{ organisation_name }}}}!\n{body}");
+    std::fs::write(platform.folder().join("words.md"), &words).unwrap();
+    std::fs::write(platform.folder().join("broken.md"), "Subject: Come!\n\n<b>Come!</b>\n")
+        .unwrap();
+    let preview = format!("templates preview {TEMPLATE} words.md --organisation {root}");
+    let (code, seen) = run(&platform, &preview).await;
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(seen.starts_with("Subject: Come to ") && seen.contains("https://"), "{seen}");
+    let set = |file: &str| format!("templates set {TEMPLATE} {file} --organisation {root}");
+    let (code, refused) = run(&platform, &set("broken.md")).await;
+    assert_eq!(code, Some(1), "{refused}");
+    assert!(refused.contains("line 3"), "{refused}");
+    assert_eq!(run(&platform, &show).await.1, before, "nothing was saved");
+    let (code, saved) = run(&platform, &set("words.md")).await;
+    assert_eq!(code, Some(0), "{saved}");
+    assert_eq!(run(&platform, &show).await.1, words);
+    let sender =
+        format!("senders set --organisation {root} --name People --reply-to help@abc.example");
+    let (code, told) = run(&platform, &sender).await;
+    assert_eq!(code, Some(0), "{told}");
+    let (_, told) = run(&platform, &format!("senders show --organisation {root}")).await;
+    assert!(told.contains("People") && told.contains("help@abc.example"), "{told}");
+
+    owner.invite(&root, "ada@example.com", "user").await;
+    let mail = sink.mail_to("ada@example.com").await;
+    assert_eq!(mail.header("Subject").as_deref(), Some("Come to ABC!"));
+    let raw = String::from_utf8(mail.raw.clone()).unwrap();
+    assert!(raw.lines().any(|line| line == "Reply-To: help@abc.example"), "{raw}");
+
+    for taken_back in [format!("templates delete {TEMPLATE}"), "senders delete".to_owned()] {
+        let command = format!("{taken_back} --organisation {root}");
+        assert_eq!(run(&platform, &command).await.0, Some(0));
+        let (code, again) = run(&platform, &command).await;
+        assert_eq!(code, Some(1), "{again}");
+        assert!(again.contains("_NOT_FOUND"), "{again}");
+    }
+    assert_eq!(run(&platform, &show).await.1, before);
+    let actions = ["templates.update", "templates.delete", "senders.update", "senders.delete"];
+    eventually("the history knows", async || {
+        let (_, history) = run(&platform, &format!("audit list --organisation {root}")).await;
+        actions.iter().all(|action| history.contains(action)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_whose_mail_did_not_go_out_are_found_with_the_command() {
+    let sink = SmtpSink::start().await;
+    let mut raw = RawSettings::default();
+    raw.set("smtp_url", format!("smtp://{}", sink.address()));
+    let platform = Platform::embedded(raw, None).await;
+    let owner = platform.owner().await;
+    let root = owner.create_organisation("ABC", None).await;
+    owner.invite(&root, "ada@example.com", "user").await;
+    sink.mail_to("ada@example.com").await;
+    sink.reply(&[Reply::Line("550 5.7.1 not from here")]);
+    owner.invite(&root, "eve@example.com", "user").await;
+    let list =
+        |state: &str| format!("invitations list --organisation {root} --delivery-state {state}");
+    let failed = eventually("it has failed", async || {
+        let (_, failed) = run(&platform, &list("failed")).await;
+        failed.contains("eve@example.com").then_some(failed)
+    })
+    .await;
+    assert!(!failed.contains("ada@example.com"), "{failed}");
+    let (code, sent) = run(&platform, &list("sent")).await;
+    assert_eq!(code, Some(0), "{sent}");
+    assert!(sent.contains("ada@example.com") && !sent.contains("eve@example.com"), "{sent}");
 }

@@ -55,6 +55,9 @@ pub enum InvitationsCommand {
         /// Only those in this state.
         #[arg(long, value_enum)]
         state: Option<State>,
+        /// Only those whose newest mail fares so.
+        #[arg(long, value_enum)]
+        delivery_state: Option<DeliveryState>,
         /// How many at most.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
@@ -79,6 +82,21 @@ pub enum State {
     Declined,
     Revoked,
     Expired,
+}
+
+/// How the newest mail about an invitation fares.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DeliveryState {
+    /// It waits, or is on its way.
+    Queued,
+    /// The mail server took it.
+    Sent,
+    /// Given up for good.
+    Failed,
+    /// It came back.
+    Bounced,
+    /// Not to be sent.
+    Suppressed,
 }
 
 /// Who is invited, and into what.
@@ -146,8 +164,8 @@ impl InvitationsCommand {
         let mut client = InvitationServiceClient::new(session.organisation().await?);
         let found = match self {
             Self::Import { .. } => return Ok(()),
-            Self::List { organisation, recursive, state, limit } => {
-                let which = list::Which { organisation, recursive, state, limit };
+            Self::List { organisation, recursive, state, delivery_state, limit } => {
+                let which = list::Which { organisation, recursive, state, delivery_state, limit };
                 return list::list(session, which, output, out).await;
             }
             Self::Create(invitee) => create::create(client, *invitee).await?,

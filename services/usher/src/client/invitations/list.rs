@@ -1,5 +1,6 @@
 use api::organisation::v1::{
-    InvitationState, ListInvitationsRequest, invitation_service_client::InvitationServiceClient,
+    InvitationDeliveryState, InvitationState, ListInvitationsRequest,
+    invitation_service_client::InvitationServiceClient,
 };
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
         refusal::told,
         session::Session,
     },
-    State, shown,
+    DeliveryState, State, shown,
 };
 
 /// Which invitations.
@@ -16,6 +17,7 @@ pub(super) struct Which {
     pub(super) organisation: String,
     pub(super) recursive: bool,
     pub(super) state: Option<State>,
+    pub(super) delivery_state: Option<DeliveryState>,
     pub(super) limit: u32,
 }
 
@@ -25,7 +27,7 @@ pub(super) async fn list(
     output: Output,
     out: Out<'_>,
 ) -> anyhow::Result<()> {
-    let Which { organisation, recursive, state, limit } = which;
+    let Which { organisation, recursive, state, delivery_state, limit } = which;
     let state = state.map_or(InvitationState::Unspecified, |state| match state {
         State::Pending => InvitationState::Pending,
         State::Accepted => InvitationState::Accepted,
@@ -33,12 +35,21 @@ pub(super) async fn list(
         State::Revoked => InvitationState::Revoked,
         State::Expired => InvitationState::Expired,
     });
+    use InvitationDeliveryState as Fares;
+    let delivery_state = delivery_state.map_or(Fares::Unspecified, |state| match state {
+        DeliveryState::Queued => Fares::Queued,
+        DeliveryState::Sent => Fares::Sent,
+        DeliveryState::Failed => Fares::Failed,
+        DeliveryState::Bounced => Fares::Bounced,
+        DeliveryState::Suppressed => Fares::Suppressed,
+    });
     let (mut found, mut left, mut page_token) = (Vec::new(), limit, String::new());
     loop {
         let request = ListInvitationsRequest {
             organisation_id: organisation.clone(),
             recursive,
             state: state.into(),
+            delivery_state: delivery_state.into(),
             page_size: i32::try_from(left.min(100))?,
             page_token,
             ..Default::default()
