@@ -72,10 +72,30 @@ pub struct Consumer {
 /// what was done but not recorded is done twice; well below the broker's patience, which is half an
 /// hour.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// The same for a consumer that waits for servers of strangers.
+pub(crate) const LONGEST_PATIENCE: Duration = Duration::from_secs(25 * 60);
 
 impl Consumer {
-    /// A consumer whose `handle` goes on with the message's trace, has a deadline and is measured.
+    /// A consumer whose `handle` goes on with the message's trace, has a deadline of five minutes and
+    /// is measured.
     pub fn new<F, W>(queue: Queue, handle: F) -> Self
+    where
+        F: Fn(Message) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        Self::within(PATIENCE, queue, handle)
+    }
+
+    /// The same with 25 minutes, for one that waits for servers of strangers.
+    pub fn patient<F, W>(queue: Queue, handle: F) -> Self
+    where
+        F: Fn(Message) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        Self::within(LONGEST_PATIENCE, queue, handle)
+    }
+
+    fn within<F, W>(patience: Duration, queue: Queue, handle: F) -> Self
     where
         F: Fn(Message) -> W + Send + Sync + 'static,
         W: Future<Output = Result<(), Refusal>> + Send + 'static,
@@ -83,7 +103,7 @@ impl Consumer {
         let parts = Arc::new((handle, Instruments::new()));
         let handler: Handler = Arc::new(move |message| {
             let parts = parts.clone();
-            Box::pin(async move { observe(queue, &parts.0, &parts.1, message).await })
+            Box::pin(async move { observe(queue, patience, &parts.0, &parts.1, message).await })
         });
         Self { queue, handler }
     }
@@ -95,6 +115,7 @@ impl Consumer {
 
 async fn observe<F, W>(
     queue: Queue,
+    patience: Duration,
     handle: &F,
     instruments: &Instruments,
     message: Message,
@@ -118,10 +139,13 @@ where
         instruments.redelivered.add(1, &[label("queue", queue.name)]);
     }
     let begun = Instant::now();
-    let work = deadline::within(PATIENCE, handle(message)).instrument(span.clone());
+    let work = deadline::within(patience, handle(message)).instrument(span.clone());
     let outcome = match work.await {
         Some(outcome) => outcome,
-        None => Err(Refusal::Retry("handling took longer than five minutes".to_owned())),
+        None => {
+            let minutes = patience.as_secs() / 60;
+            Err(Refusal::Retry(format!("handling took longer than {minutes} minutes")))
+        }
     };
     let word = match &outcome {
         Ok(()) => "handled",

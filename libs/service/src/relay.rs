@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     deadline,
-    module::PATIENCE as PATIENCE_OF_CONSUMERS,
+    module::LONGEST_PATIENCE as PATIENCE_OF_CONSUMERS,
     telemetry::{self, Instruments, label},
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Relay {
 const LEASE: kernel::Duration = kernel::Duration::seconds(60);
 /// The same where a publish waits for the consumer. Its relay is alone, and takes over what a crash
 /// left claimed when it starts.
-const LEASE_IN_PROCESS: kernel::Duration = kernel::Duration::seconds(600);
-const _: () = assert!(PATIENCE_OF_CONSUMERS.as_secs() < 600);
+const LEASE_IN_PROCESS: kernel::Duration = kernel::Duration::seconds(1_800);
+const _: () = assert!(PATIENCE_OF_CONSUMERS.as_secs() < 1_800);
 /// How often the outbox is looked at when nobody woke the relay.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the relay rests at most before it asks again whether the bus is back.

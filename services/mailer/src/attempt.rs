@@ -3,12 +3,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use api::notification::v1::{
-    AttemptOutcome, ClaimDeliveryRequest, Delivery, DeliveryState, RecordAttemptRequest,
-    RenderMailRequest, RenderMailResponse, WithdrawDeliveryRequest, WithdrawalReason,
-    delivery_service_client::DeliveryServiceClient, template_service_client::TemplateServiceClient,
+    AttemptOutcome, ClaimDeliveryRequest, Delivery, DeliveryState, ExtendClaimRequest,
+    RecordAttemptRequest, RenderMailRequest, RenderMailResponse, WithdrawDeliveryRequest,
+    WithdrawalReason, delivery_service_client::DeliveryServiceClient,
+    template_service_client::TemplateServiceClient,
 };
 use kernel::EmailAddress;
 use service::{Auth, MailError, MailReply, Message, Refusal, deadline};
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::{
@@ -55,8 +57,16 @@ struct Attempt {
     variables: HashMap<String, String>,
 }
 
-/// How long the mail server may take: less than the minute that a claim holds.
-const SENDING: Duration = Duration::from_secs(30);
+/// How long the mail server may take for all of a mail. Each of its answers is waited for as long as
+/// RFC 5321 asks (`service::Mail`), which for a server that uses all of it would be half an hour: as
+/// long as the broker waits for an acknowledgement. So: five calls before it of a minute at most, 18
+/// minutes for the mail (13 of them may pass between its first byte and the answer to its last), and
+/// two at least for the record make the 25 that the message may be held, which leaves the broker five.
+const SENDING: Duration = Duration::from_secs(18 * 60);
+
+/// How often the claim is extended while the mail is on its way: it holds for a minute, so that two
+/// calls may fail, and lapses soon after a crash.
+const EXTENDING: Duration = Duration::from_secs(20);
 
 /// The first and the longest pause before recording again. Recording is idempotent, and a mail that
 /// was sent but not recorded is the one that goes out twice: it is tried as long as the message may be
@@ -217,7 +227,7 @@ fn enhanced_status(words: &str) -> String {
 async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Failure> {
     let Attempt {
         delivery,
-        claim_id: _,
+        claim_id,
         recipient,
         name,
         organisation_path,
@@ -252,15 +262,43 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Fail
     let message = compose(envelope, &subject, &text, &html).map_err(|error| {
         Failure::own(true, "composing", "the mail cannot be composed", error.to_string())
     })?;
-    match tokio::time::timeout(SENDING, mailer.mail.send(message)).await {
+    let sent = tokio::select! {
+        sent = timeout(SENDING, mailer.mail.send(message)) => sent,
+        () = lost(mailer, delivery, claim_id) => {
+            let kind = "the claim was lost while the mail was on its way";
+            return Err(Failure::own(false, "other", kind, kind.to_owned()));
+        }
+    };
+    match sent {
         Ok(Ok(())) => {
             fault::point("after-smtp-250");
             Ok(())
         }
         Ok(Err(error)) => Err(answered(error)),
         Err(_) => {
-            let kind = "the mail server does not answer within 30 s";
+            let kind = "the mail server took longer than 18 minutes";
             Err(Failure::own(false, "timeout", kind, kind.to_owned()))
+        }
+    }
+}
+
+/// Holds the claim while the mail is on its way. It ends only when somebody else has the delivery: then
+/// this mail is broken off.
+async fn lost(mailer: &Mailer, delivery: &Delivery, claim_id: &str) {
+    let request =
+        ExtendClaimRequest { delivery_id: delivery.id.clone(), claim_id: claim_id.to_owned() };
+    loop {
+        tokio::time::sleep(EXTENDING).await;
+        let Ok(auth) = mailer.peers.own().await else { continue };
+        let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
+        let extending = deadline::within(RECORDING, client.extend_claim(request.clone()));
+        match extending.await {
+            Some(Ok(_)) => {}
+            Some(Err(status)) if status.code() == Code::Aborted => return,
+            Some(Err(status)) => {
+                tracing::warn!(code = ?status.code(), "a claim is not extended");
+            }
+            None => tracing::warn!("a claim is not extended: no answer"),
         }
     }
 }
@@ -273,6 +311,12 @@ fn answered(error: MailError) -> Failure {
             kind: "the mail server refuses the mail",
             reply,
         },
+        MailError::Late(_) => Failure::own(
+            false,
+            "timeout",
+            "the mail server does not answer in time",
+            error.to_string(),
+        ),
         MailError::Delayed(reply) => Failure {
             is_for_good: false,
             reason: if reply.code.is_some() { "delayed" } else { "unreachable" },
@@ -316,7 +360,89 @@ async fn record(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use testkit::{Reply, eventually};
+
     use super::*;
+    use crate::testing::{Stage, World};
+
+    /// A mail that is on its way and held by the server.
+    async fn held(stage: &Stage) {
+        eventually("it is held", async || (stage.sink.offered().len() == 1).then_some(())).await;
+    }
+
+    /// The clock jumps, and goes on.
+    async fn pass(seconds: u64) {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_the_server_holds_keeps_its_claim_and_goes_out_once() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.reply(&[Reply::Hold]);
+        // The claim outlives two calls that fail.
+        let failures = [Code::Unavailable, Code::DeadlineExceeded].into();
+        stage.world().failures.insert("ExtendClaim", failures);
+        let event = stage.event();
+        let holding = async {
+            held(&stage).await;
+            // Six minutes, which is six lives of a claim.
+            for calls in 1..=18 {
+                let asked = async || {
+                    pass(5).await;
+                    (stage.world().extended == calls).then_some(())
+                };
+                eventually("the claim is extended", asked).await;
+            }
+            stage.sink.release();
+        };
+        let (heard, ()) = tokio::join!(stage.hear(event.clone()), holding);
+        assert_eq!(heard, Ok(()));
+        assert_eq!(stage.hear(event).await, Ok(()));
+        assert_eq!(stage.sink.offered().len(), 1);
+        assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+    }
+
+    #[tokio::test]
+    async fn a_mail_whose_delivery_somebody_else_has_is_broken_off() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.reply(&[Reply::Hold]);
+        for call in ["ExtendClaim", "RecordAttempt"] {
+            stage.world().failures.insert(call, VecDeque::from([Code::Aborted]));
+        }
+        let passing = async {
+            held(&stage).await;
+            pass(20).await;
+        };
+        let (heard, ()) = tokio::join!(stage.hear(stage.event()), passing);
+        let lost = "the claim was lost while the mail was on its way".to_owned();
+        assert_eq!(heard, Err(Refusal::Retry(lost)));
+        assert_eq!(stage.world().recorded, []);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up_in_time_and_asked_again() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.reply(&[Reply::Hold]);
+        let event = stage.event();
+        let passing = async {
+            held(&stage).await;
+            // As long as the RFC says to wait for the answer to the last byte.
+            pass(10 * 60).await;
+            eventually("it is waited", async || (stage.world().extended > 0).then_some(())).await;
+            assert_eq!(stage.world().recorded, []);
+            pass(3 * 60).await;
+        };
+        let (heard, ()) = tokio::join!(stage.hear(event.clone()), passing);
+        let late = "the mail server does not answer in time".to_owned();
+        assert_eq!(heard, Err(Refusal::Retry(late)));
+        assert_eq!(stage.world().replies, [("timeout".to_owned(), 0, String::new())]);
+        assert_eq!(stage.hear(event).await, Ok(()));
+        assert_eq!(stage.sink.taken(), 1);
+    }
 
     #[test]
     fn a_status_is_found_among_a_servers_words() {

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub replies: Vec<(String, i32, String)>,
     /// Each claim that was asked for.
     pub claims: Vec<ClaimDeliveryRequest>,
+    /// How often a claim was to be extended.
+    pub extended: usize,
     /// By which call the notification service gives deliveries up, and for which reason.
     pub gives_up: Option<(&'static str, &'static str)>,
     /// Why nothing was to be sent for an event any more.
@@ -115,6 +117,7 @@ impl Default for World {
             recorded: Vec::new(),
             replies: Vec::new(),
             claims: Vec::new(),
+            extended: 0,
             gives_up: None,
             withdrawn: Vec::new(),
             cause: GetDeliveryCauseResponse::default(),

@@ -2,6 +2,7 @@
 //! and how the world hears of a change.
 
 pub(crate) mod claim;
+pub(crate) mod extend;
 pub(crate) mod get;
 pub(crate) mod get_cause;
 pub(crate) mod list;

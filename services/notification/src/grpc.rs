@@ -6,17 +6,18 @@ use api::notification::v1::{
     ClaimDeliveryRequest, ClaimDeliveryResponse, CreateSuppressionRequest,
     CreateSuppressionResponse, DeleteSenderRequest, DeleteSenderResponse, DeleteSuppressionRequest,
     DeleteSuppressionResponse, DeleteTemplateRequest, DeleteTemplateResponse,
-    DiscardDeadLetterRequest, DiscardDeadLetterResponse, GetDeadLetterRequest,
-    GetDeadLetterResponse, GetDeliveryCauseRequest, GetDeliveryCauseResponse, GetDeliveryRequest,
-    GetDeliveryResponse, GetSenderRequest, GetSenderResponse, GetTemplateRequest,
-    GetTemplateResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListDeliveriesRequest,
-    ListDeliveriesResponse, ListSuppressionsRequest, ListSuppressionsResponse,
-    ListTemplateVersionsRequest, ListTemplateVersionsResponse, ListTemplatesRequest,
-    ListTemplatesResponse, PreviewTemplateRequest, PreviewTemplateResponse, RecordAttemptRequest,
-    RecordAttemptResponse, RenderMailRequest, RenderMailResponse, ReplayDeadLetterRequest,
-    ReplayDeadLetterResponse, ReportBounceRequest, ReportBounceResponse, ResendDeliveryRequest,
-    ResendDeliveryResponse, UpdateSenderRequest, UpdateSenderResponse, UpdateTemplateRequest,
-    UpdateTemplateResponse, WithdrawDeliveryRequest, WithdrawDeliveryResponse,
+    DiscardDeadLetterRequest, DiscardDeadLetterResponse, ExtendClaimRequest, ExtendClaimResponse,
+    GetDeadLetterRequest, GetDeadLetterResponse, GetDeliveryCauseRequest, GetDeliveryCauseResponse,
+    GetDeliveryRequest, GetDeliveryResponse, GetSenderRequest, GetSenderResponse,
+    GetTemplateRequest, GetTemplateResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ListDeliveriesRequest, ListDeliveriesResponse, ListSuppressionsRequest,
+    ListSuppressionsResponse, ListTemplateVersionsRequest, ListTemplateVersionsResponse,
+    ListTemplatesRequest, ListTemplatesResponse, PreviewTemplateRequest, PreviewTemplateResponse,
+    RecordAttemptRequest, RecordAttemptResponse, RenderMailRequest, RenderMailResponse,
+    ReplayDeadLetterRequest, ReplayDeadLetterResponse, ReportBounceRequest, ReportBounceResponse,
+    ResendDeliveryRequest, ResendDeliveryResponse, UpdateSenderRequest, UpdateSenderResponse,
+    UpdateTemplateRequest, UpdateTemplateResponse, WithdrawDeliveryRequest,
+    WithdrawDeliveryResponse,
     dead_letter_service_server::{DeadLetterService, DeadLetterServiceServer},
     delivery_service_server::{DeliveryService, DeliveryServiceServer},
     sender_service_server::{SenderService, SenderServiceServer},
@@ -28,7 +29,7 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use crate::{
     Notification, dead_letters,
-    deliveries::{claim, get, get_cause, list, record, report_bounce, resend, withdraw},
+    deliveries::{claim, extend, get, get_cause, list, record, report_bounce, resend, withdraw},
     senders, suppressions, templates,
 };
 
@@ -56,6 +57,14 @@ impl DeliveryService for Grpc {
     ) -> Result<Response<ClaimDeliveryResponse>, Status> {
         let caller = Caller::of(&request)?;
         Ok(claim::claim_delivery(&self.0, &caller, request.into_inner()).await?.into())
+    }
+
+    async fn extend_claim(
+        &self,
+        request: Request<ExtendClaimRequest>,
+    ) -> Result<Response<ExtendClaimResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        Ok(extend::extend_claim(&self.0, &caller, request.into_inner()).await?.into())
     }
 
     async fn record_attempt(

@@ -32,7 +32,7 @@ const CALL: &str = "GetAccessRequestMail";
 
 /// The consumer.
 pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
-    Consumer::new(QUEUE, move |message| {
+    Consumer::patient(QUEUE, move |message| {
         let mailer = mailer.clone();
         async move { access_request_mail(&mailer, message).await }
     })

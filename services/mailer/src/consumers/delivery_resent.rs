@@ -28,7 +28,7 @@ const CALL: &str = "GetDeliveryCause";
 
 /// The consumer.
 pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
-    Consumer::new(QUEUE, move |message| {
+    Consumer::patient(QUEUE, move |message| {
         let mailer = mailer.clone();
         async move { delivery_resent(&mailer, message).await }
     })

@@ -34,7 +34,7 @@ const QUEUE: Queue = Queue { name: "mailer.invitations", bindings: KEYS, concurr
 
 /// The consumer.
 pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {
-    Consumer::new(QUEUE, move |message| {
+    Consumer::patient(QUEUE, move |message| {
         let mailer = mailer.clone();
         async move { invitation_issued(&mailer, message).await }
     })

@@ -151,6 +151,16 @@ impl DeliveryService for Fakes {
         Ok(Response::new(notification::ClaimDeliveryResponse { delivery, claim_id }))
     }
 
+    async fn extend_claim(
+        &self,
+        request: Request<notification::ExtendClaimRequest>,
+    ) -> Answer<notification::ExtendClaimResponse> {
+        assert_eq!(request.into_inner().claim_id, "claim");
+        self.0.lock().unwrap().extended += 1;
+        drop(self.answer("ExtendClaim")?);
+        Ok(Response::new(notification::ExtendClaimResponse {}))
+    }
+
     async fn record_attempt(
         &self,
         request: Request<notification::RecordAttemptRequest>,

@@ -23,9 +23,9 @@ use crate::{
 /// Finds or creates the delivery of an event and recipient, and claims it for sending.
 ///
 /// Rule: of any number of calls for one event and recipient, one at a time holds the claim, for one
-/// minute. A delivery in a final state is answered without a claim, so that an event that arrives
-/// again sends nothing; only what was given up begins anew when an operator has replayed the event, and
-/// what was taken for lost goes on when it turns up.
+/// minute after it was taken or extended. A delivery in a final state is answered without a claim, so
+/// that an event that arrives again sends nothing; only what was given up begins anew when an operator
+/// has replayed the event, and what was taken for lost goes on when it turns up.
 /// An address on the suppression list is sent nothing, and what made 20 workers in a row crash is given
 /// up. A mail is about an invitation or about an access request, not both.
 /// Permission: the scope `deliveries.write`. Event: `notification.delivery.suppressed.v1`,

@@ -4,8 +4,8 @@ use kernel::{Duration, Fields, Malformed, Uuid, parse_id};
 
 use super::status::EnhancedStatus;
 
-/// How long a claim holds: longer than the 30 s that a mail server may take for one mail, and no longer
-/// than need be, because after a worker's crash the mail waits for the claim to lapse.
+/// How long a claim holds unless it is extended: no longer than need be, because after a worker's crash
+/// the mail waits for the claim to lapse.
 pub(crate) const CLAIM_LIFETIME: Duration = Duration::minutes(1);
 
 /// How long after a claim has lapsed its message may still be with the worker: a broker takes it back

@@ -196,6 +196,24 @@ pub(crate) async fn hold_of_event(tx: &Transaction, event_id: Uuid) -> Result<Ve
         .await
 }
 
+/// Lets a claim hold until a moment; `false` if it is not the one that holds the delivery. No more is
+/// changed of it: that a mail is still on its way is no news to anybody.
+pub(crate) async fn extend_claim(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    claim_id: Uuid,
+    until: Time,
+) -> Result<bool, DbErr> {
+    let extended = Entity::update_many()
+        .col_expr(Column::ClaimExpiresAt, Expr::value(until))
+        .filter(Column::Id.eq(id))
+        .filter(Column::ClaimId.eq(claim_id))
+        .filter(Column::State.eq(State::Sending))
+        .exec(connection)
+        .await?;
+    Ok(extended.rows_affected == 1)
+}
+
 /// What is still to be sent for an event, held until the end of the transaction. An event has a mail or
 /// two.
 pub(crate) async fn hold_waiting(tx: &Transaction, event_id: Uuid) -> Result<Vec<Model>, DbErr> {
