@@ -32,7 +32,7 @@ pub use caller::{Caller, CallerKind};
 pub use http_boundary::HttpBoundary;
 pub use infra::{Infra, revoked_session};
 pub use keys::Keys;
-pub use mail::{Mail, MailError, MailReply, MailUrl, Mailbox, MailboxEntry};
+pub use mail::{Mail, MailError, MailReply, MailUrl, Mailbox, MailboxEntry, Smtp, SmtpUrl};
 pub use metrics::{Counter, Seconds};
 pub use module::{Check, Chore, Consumer, Module};
 pub use peers::{Auth, Peer, Peers};

@@ -1,23 +1,25 @@
+mod smtp;
+mod url;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use kernel::{Clock, Malformed, Time, Uuid};
-use lettre::{
-    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
-    transport::smtp::{self, PoolConfig},
-};
+use lettre::Message;
 use mail_parser::MessageParser;
 use serde::Serialize;
+
+pub use smtp::Smtp;
+pub use url::SmtpUrl;
 
 /// Where mail goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailUrl {
-    /// `smtp://` (with `?tls=required` or `?tls=opportunistic`) or `smtps://`.
-    Smtp(String),
+    /// `smtp://` or `smtps://`.
+    Smtp(SmtpUrl),
     /// `mailbox:DIRECTORY`, for people to read in a browser. Embedded.
     Mailbox(PathBuf),
 }
@@ -25,16 +27,10 @@ pub enum MailUrl {
 impl MailUrl {
     /// Parses a setting.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        const EXPECTED: Malformed = Malformed(
-            "smtp://USER:PASSWORD@HOST:PORT?tls=required, smtps://… or mailbox:DIRECTORY",
-        );
         if let Some(directory) = text.strip_prefix("mailbox:").filter(|path| !path.is_empty()) {
             return Ok(Self::Mailbox(directory.into()));
         }
-        match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
-            Ok(_) => Ok(Self::Smtp(text.to_owned())),
-            Err(_) => Err(EXPECTED),
-        }
+        SmtpUrl::parse(text).map(Self::Smtp)
     }
 }
 
@@ -42,7 +38,7 @@ impl MailUrl {
 #[derive(Clone)]
 pub enum Mail {
     /// A mail server.
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Smtp(Smtp),
     /// A folder that a browser can read.
     Mailbox(Mailbox),
 }
@@ -53,6 +49,9 @@ pub enum MailError {
     /// The server is away, or asks to try again (4xx).
     #[error("delayed: {0}")]
     Delayed(MailReply),
+    /// The server did not answer in time.
+    #[error("late: no answer to {0} in time")]
+    Late(&'static str),
     /// The server refuses this mail for good (5xx).
     #[error("refused: {0}")]
     Refused(MailReply),
@@ -80,16 +79,10 @@ impl From<io::Error> for MailReply {
 }
 
 impl Mail {
-    /// Opens the transport. A server is connected when there is something to send; at most eight
-    /// connections, each answer bounded at 30 s.
+    /// Opens the transport. A server is connected when there is something to send.
     pub fn open(url: &MailUrl, clock: &Clock) -> anyhow::Result<Self> {
         Ok(match url {
-            MailUrl::Smtp(url) => Self::Smtp(
-                AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?
-                    .timeout(Some(Duration::from_secs(30)))
-                    .pool_config(PoolConfig::new().max_size(8))
-                    .build(),
-            ),
+            MailUrl::Smtp(url) => Self::Smtp(Smtp::open(url)?),
             MailUrl::Mailbox(directory) => Self::Mailbox(Mailbox::open(directory, clock.clone())?),
         })
     }
@@ -97,20 +90,12 @@ impl Mail {
     /// Hands a mail over; `Ok` means that the server is now responsible for it.
     pub async fn send(&self, mail: Message) -> Result<(), MailError> {
         match self {
-            Self::Smtp(transport) => transport.send(mail).await.map(|_| ()).map_err(classify),
+            Self::Smtp(smtp) => smtp.send(&mail).await,
             Self::Mailbox(mailbox) => {
                 mailbox.keep(&mail).map_err(|error| MailError::Delayed(error.into()))
             }
         }
     }
-}
-
-fn classify(error: smtp::Error) -> MailError {
-    // A client error is of our own making, such as an address that the server cannot take: it will
-    // not get better by waiting.
-    let is_for_good = error.is_permanent() || error.is_client();
-    let reply = MailReply { code: error.status().map(u16::from), words: error.to_string() };
-    if is_for_good { MailError::Refused(reply) } else { MailError::Delayed(reply) }
 }
 
 /// Mails as files in a folder, the newest thousand.

@@ -294,7 +294,7 @@ mod tests {
             "USHER_BUS_URL: expected amqp://",
             "USHER_LOG_FORMAT: expected pretty or json",
             "USHER_DATABSE_URL: there is no such setting",
-            "USHER_SMTP_URL: missing; expected smtp://",
+            "USHER_SMTP_URL: missing; expected smtps://",
             "USHER_SERVICE_SECRET: missing",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");

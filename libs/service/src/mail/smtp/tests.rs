@@ -1,0 +1,191 @@
+use lettre::message::header::ContentType;
+use testkit::{Reply, SmtpSink};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+};
+
+use super::*;
+
+fn mail(to: &str) -> Message {
+    Message::builder()
+        .from("usher@platform.example".parse().unwrap())
+        .to(to.parse().unwrap())
+        .header(ContentType::TEXT_PLAIN)
+        .body("hello\r\n".to_owned())
+        .unwrap()
+}
+
+fn open(address: std::net::SocketAddr) -> Smtp {
+    Smtp::open(&SmtpUrl::parse(&format!("smtp://{address}")).unwrap()).unwrap()
+}
+
+/// A server that answers each command by its verb, the greeting by `CONN`, and the mail by `.`; what
+/// has no line gets no answer, ever.
+async fn server(lines: &'static [(&'static str, &'static str)]) -> Smtp {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut read = BufReader::new(read).lines();
+                let mut heard = "CONN".to_owned();
+                let mut is_mail = false;
+                loop {
+                    let verb = if is_mail { &heard } else { heard.get(..4).unwrap_or(&heard) };
+                    let always = [("QUIT", "221 bye"), ("RSET", OK)];
+                    let answer = lines.iter().chain(&always).find(|(asked, _)| *asked == verb);
+                    if let (Some((_, line)), true) = (answer, !is_mail || heard == ".") {
+                        write.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+                        is_mail = line.starts_with("354");
+                    }
+                    let Ok(Some(line)) = read.next_line().await else { return };
+                    heard = line;
+                }
+            });
+        }
+    });
+    open(address)
+}
+
+const GREETED: (&str, &str) = ("CONN", "220 mx.example");
+const KNOWN: (&str, &str) = ("EHLO", "250 mx.example");
+const OK: &str = "250 ok";
+
+/// The clock stands, and jumps to what is waited for when nothing else is to be done.
+#[tokio::test(start_paused = true)]
+async fn each_answer_is_waited_for_as_long_as_the_rfc_says() {
+    for (lines, to_what, minutes) in [
+        (&[][..], "its greeting", 5),
+        (&[GREETED], "its greeting", 5),
+        (&[GREETED, KNOWN], "MAIL", 5),
+        (&[GREETED, KNOWN, ("MAIL", OK)], "RCPT", 5),
+        (&[GREETED, KNOWN, ("MAIL", OK), ("RCPT", OK)], "DATA", 2),
+        (&[GREETED, KNOWN, ("MAIL", OK), ("RCPT", OK), ("DATA", "354 go on")], "the mail", 10),
+    ] {
+        let smtp = server(lines).await;
+        let begun = Instant::now();
+        let late = smtp.send(&mail("ada@example.com")).await.unwrap_err();
+        assert!(matches!(late, MailError::Late(what) if what == to_what), "{late:?}");
+        let waited = begun.elapsed();
+        let least = Duration::from_secs(minutes * 60);
+        assert!(
+            (least..least + Duration::from_secs(240)).contains(&waited),
+            "{to_what}: {waited:?}"
+        );
+        // Nothing goes over a connection that still owes an answer.
+        assert!(lock(&smtp.kept).is_empty(), "{to_what}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_to_one_mail_is_none_to_the_next() {
+    let sink = SmtpSink::start().await;
+    let smtp = open(sink.address());
+    sink.reply(&[Reply::Hold, Reply::Refuse]);
+    let held = tokio::spawn({
+        let smtp = smtp.clone();
+        async move { smtp.send(&mail("ada@example.com")).await }
+    });
+    testkit::eventually("it is held", async || (sink.offered().len() == 1).then_some(())).await;
+    held.abort();
+    assert!(held.await.unwrap_err().is_cancelled());
+    sink.release();
+    let refused = smtp.send(&mail("eve@example.com")).await;
+    assert!(matches!(refused, Err(MailError::Refused(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_next_mail_takes_four_commands_whatever_was_said_to_the_last() {
+    let sink = SmtpSink::start().await;
+    let smtp = open(sink.address());
+    sink.reply(&[Reply::Line("250 taken"), Reply::Delay, Reply::Refuse]);
+    let mut outcomes = Vec::new();
+    for _ in 0..4 {
+        outcomes.push(match smtp.send(&mail("ada@example.com")).await {
+            Ok(()) => None,
+            Err(MailError::Delayed(reply) | MailError::Refused(reply)) => reply.code,
+            Err(MailError::Late(_)) => Some(0),
+        });
+    }
+    assert_eq!(outcomes, [None, Some(451), Some(550), None]);
+    let verbs = sink.commands();
+    let verbs: Vec<_> = verbs.iter().map(|line| &line[..4]).collect();
+    let mail = ["MAIL", "RCPT", "DATA"];
+    let expected = [&["EHLO"][..], &mail, &mail, &["RSET"], &mail, &["RSET"], &mail].concat();
+    assert_eq!(verbs, expected);
+}
+
+#[tokio::test]
+async fn a_connection_that_ended_meanwhile_is_replaced() {
+    let sink = SmtpSink::start().await;
+    let smtp = open(sink.address());
+    smtp.send(&mail("ada@example.com")).await.unwrap();
+    // The server closes it behind its next answer, and we do not look until the next mail.
+    sink.reply(&[Reply::Reset]);
+    let _ = smtp.send(&mail("ada@example.com")).await;
+    smtp.send(&mail("eve@example.com")).await.unwrap();
+    let address = sink.address();
+    drop(sink);
+    // Of those that are kept none is left when the server has gone and come back.
+    let ended = server(&[GREETED, KNOWN, ("MAIL", "421 bye")]).await;
+    let goes = ended.send(&mail("ada@example.com")).await;
+    assert!(matches!(goes, Err(MailError::Delayed(_))), "{goes:?} {address}");
+    assert!(lock(&ended.kept).is_empty());
+}
+
+#[tokio::test]
+async fn no_mail_is_refused_for_good_because_the_server_does_not_let_us_in() {
+    for lines in [
+        &[("CONN", "554 not you")][..],
+        &[GREETED, ("EHLO", "502 what?")],
+        &[GREETED, KNOWN, ("MAIL", "530 5.7.0 must issue STARTTLS")],
+    ] {
+        let delayed = server(lines).await.send(&mail("ada@example.com")).await;
+        assert!(matches!(delayed, Err(MailError::Delayed(_))), "{lines:?}: {delayed:?}");
+    }
+    // A server that cannot encrypt where it must, and one that knows no account.
+    let sink = SmtpSink::start().await;
+    for url in [
+        format!("smtp://{}?tls=required", sink.address()),
+        format!("smtp://ada:secret@{}", sink.address()),
+    ] {
+        let smtp = Smtp::open(&SmtpUrl::parse(&url).unwrap()).unwrap();
+        let delayed = smtp.send(&mail("ada@example.com")).await;
+        assert!(matches!(delayed, Err(MailError::Delayed(_))), "{url}: {delayed:?}");
+    }
+    assert!(
+        sink.commands().iter().all(|line| line.starts_with("EHLO") || line.starts_with("QUIT"))
+    );
+
+    // What it says of the mail is final.
+    for lines in [
+        &[GREETED, KNOWN, ("MAIL", "552 too large")][..],
+        &[GREETED, KNOWN, ("MAIL", OK), ("RCPT", "550 5.1.1 nobody")],
+    ] {
+        let refused = server(lines).await.send(&mail("ada@example.com")).await;
+        assert!(matches!(refused, Err(MailError::Refused(_))), "{lines:?}: {refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_nobody_uses_are_closed() {
+    let sink = SmtpSink::start().await;
+    let smtp = open(sink.address());
+    smtp.send(&mail("ada@example.com")).await.unwrap();
+    assert_eq!(lock(&smtp.kept).len(), 1);
+    testkit::eventually("it is closed", async || lock(&smtp.kept).is_empty().then_some(())).await;
+}
+
+#[test]
+fn a_dot_that_begins_a_line_does_not_end_the_mail() {
+    for (mail, wire) in [
+        ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"),
+        (".a\r\n..b", "..a\r\n...b\r\n.\r\n"),
+        ("a.\r\n\r\n", "a.\r\n\r\n.\r\n"),
+        ("", "\r\n.\r\n"),
+    ] {
+        assert_eq!(Stuffed(mail.as_bytes()).to_string(), wire, "{mail:?}");
+    }
+}
