@@ -50,6 +50,9 @@ impl MemoryBus {
         let Err(refusal) = consumer.handle(message.clone()).await else { return Ok(()) };
         let attempt = refusal.attempt(&message);
         let (ground, error) = match refusal {
+            Refusal::Later(pause, why) => {
+                return Err(PublishError::Later(self.steps.within(pause), why));
+            }
             Refusal::Reject(why) => (Ground::Rejected, why),
             Refusal::Retry(why) | Refusal::Counted(_, why) => match self.steps.after(attempt) {
                 Some(_) => return Err(PublishError::Refused(why)),

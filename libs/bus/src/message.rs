@@ -52,6 +52,9 @@ pub enum Refusal {
     /// The same of a consumer that counts for itself: it was the attempt of this number, whatever the
     /// message says.
     Counted(u32, String),
+    /// It is not its turn: try again after the longest step that is no longer than this, or the first.
+    /// It was no attempt.
+    Later(Duration, String),
     /// It will never succeed: set it aside where an operator sees it.
     Reject(String),
 }
@@ -61,7 +64,7 @@ impl Refusal {
     pub(crate) fn attempt(&self, message: &Message) -> u32 {
         match self {
             Self::Counted(attempt, _) => *attempt,
-            Self::Retry(_) | Self::Reject(_) => message.attempt,
+            Self::Retry(_) | Self::Later(..) | Self::Reject(_) => message.attempt,
         }
     }
 }
@@ -70,6 +73,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Retry(why) | Self::Counted(_, why) => write!(f, "to be retried: {why}"),
+            Self::Later(_, why) => write!(f, "not its turn: {why}"),
             Self::Reject(why) => write!(f, "rejected: {why}"),
         }
     }
@@ -137,6 +141,9 @@ pub enum PublishError {
     /// A consumer in this process wants it later.
     #[error("to be retried: {0}")]
     Refused(String),
+    /// A consumer in this process wants it after so long, without an attempt having been made.
+    #[error("not its turn: {1}")]
+    Later(Duration, String),
 }
 
 /// How long a refused message waits before each further attempt; after the last it is set aside.
@@ -173,6 +180,12 @@ impl RetrySteps {
             Some(steps) if steps.len() <= 20 => Ok(Self(steps)),
             _ => Err(EXPECTED),
         }
+    }
+
+    /// The longest step that is no longer than this, or else the first.
+    pub fn within(&self, pause: Duration) -> Duration {
+        let fitting = self.0.iter().filter(|step| **step <= pause).max();
+        fitting.or(self.0.first()).copied().unwrap_or_default()
     }
 
     /// How long to wait after the attempt of this number; beyond the last step, the last.

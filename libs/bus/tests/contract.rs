@@ -42,6 +42,7 @@ on_both_buses!(
     what_need_not_arrive_is_confirmed_without_a_queue,
     what_need_not_arrive_reaches_those_who_listen,
     a_refused_message_comes_again_and_counts_its_attempts,
+    a_message_whose_turn_it_is_not_comes_again_and_keeps_its_attempts,
     a_rejected_message_is_kept_with_its_ground_and_its_neighbour_arrives,
     what_is_retried_in_vain_is_kept_with_its_last_error,
     a_consumer_that_counts_for_itself_is_believed,
@@ -129,6 +130,11 @@ async fn publish(bus: &Bus, message: &Message) {
         };
         match bus.publish(vec![again]).await.remove(0) {
             Ok(()) => Some(()),
+            // As the relay does: it was no attempt.
+            Err(PublishError::Later(..)) => {
+                attempts.fetch_sub(1, Ordering::SeqCst);
+                None
+            }
             Err(_) => None,
         }
     })
@@ -230,6 +236,23 @@ async fn a_refused_message_comes_again_and_counts_its_attempts(bus: Bus) {
     eventually("the third attempt", async || attempts.lock().unwrap().contains(&3).then_some(()))
         .await;
     assert_eq!(*attempts.lock().unwrap(), [1, 2, 3]);
+}
+
+async fn a_message_whose_turn_it_is_not_comes_again_and_keeps_its_attempts(bus: Bus) {
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let seen = attempts.clone();
+    // More often than there are attempts.
+    let handler: Handler = Arc::new(move |message| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(message.attempt);
+        let later = Refusal::Later(Duration::from_millis(70), "not yet".to_owned());
+        let answer = if seen.len() < 10 { Err(later) } else { Ok(()) };
+        Box::pin(async { answer })
+    });
+    let _running = Running::start(&bus, LEFT, handler);
+    publish(&bus, &message("test.told.v1")).await;
+    eventually("its turn", async || (attempts.lock().unwrap().len() == 10).then_some(())).await;
+    assert_eq!(*attempts.lock().unwrap(), [1; 10]);
 }
 
 async fn a_rejected_message_is_kept_with_its_ground_and_its_neighbour_arrives(bus: Bus) {

@@ -46,6 +46,7 @@ impl Attempts {
     ) -> Refusal {
         let (why, for_good) = match &refusal {
             Refusal::Retry(why) | Refusal::Counted(_, why) => (why, false),
+            Refusal::Later(..) => return refusal,
             Refusal::Reject(why) => (why, true),
         };
         let refused = Refused { consumer: queue.name, event_id, for_good, is_replayed, why };
@@ -57,7 +58,7 @@ impl Attempts {
             (Ok(attempt), Refusal::Retry(why) | Refusal::Counted(_, why)) => {
                 Refusal::Counted(attempt, why)
             }
-            (Ok(_), refusal @ Refusal::Reject(_)) => refusal,
+            (Ok(_), refusal @ (Refusal::Later(..) | Refusal::Reject(_))) => refusal,
             (Err(error), refusal) => {
                 tracing::warn!(queue = queue.name, %event_id, %error, "an attempt was not counted");
                 refusal

@@ -150,6 +150,7 @@ where
     let word = match &outcome {
         Ok(()) => "handled",
         Err(Refusal::Retry(_) | Refusal::Counted(..)) => "retried",
+        Err(Refusal::Later(..)) => "postponed",
         Err(Refusal::Reject(_)) => "rejected",
     };
     let labels = [label("queue", queue.name), label("outcome", word)];
@@ -157,6 +158,7 @@ where
     instruments.handling.record(begun.elapsed().as_secs_f64(), &labels[..1]);
     span.in_scope(|| match &outcome {
         Ok(()) => tracing::info!("handled"),
+        Err(refusal @ Refusal::Later(..)) => tracing::info!(%refusal, "not handled"),
         Err(refusal) => tracing::warn!(%refusal, "not handled"),
     });
     outcome

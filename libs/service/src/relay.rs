@@ -40,6 +40,9 @@ const POLL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Batches in flight at once.
 const BATCHES: usize = 8;
+/// The same where a batch is one event that waits for its consumer: as many as the mailer takes at once,
+/// and some for the others.
+const BATCHES_IN_PROCESS: usize = 64;
 /// How often the backlog is measured.
 const MEASURE: Duration = Duration::from_secs(15);
 /// What a question to the database may take, a broken connection included.
@@ -51,7 +54,10 @@ impl Relay {
         let relay = Arc::new(self);
         relay.take_over().await;
         let measuring = tokio::spawn(measure(relay.clone()));
-        let permits = Arc::new(Semaphore::new(BATCHES));
+        let permits = Arc::new(Semaphore::new(match relay.bus {
+            Bus::Memory(_) => BATCHES_IN_PROCESS,
+            Bus::RabbitMq(_) => BATCHES,
+        }));
         let mut batches = JoinSet::new();
         while !stop.is_cancelled() {
             let mut bus_is_away = false;
@@ -138,6 +144,11 @@ impl Relay {
                     self.refused(row, self.steps.at_most(attempt_of(row)), &why).await;
                     "refused"
                 }
+                Err(PublishError::Later(pause, why)) => {
+                    tracing::info!(service = self.service, event_id = %row.id, why, "an event waits");
+                    self.note(self.postpone(&[row.id], pause).await);
+                    "postponed"
+                }
                 Err(error @ PublishError::Unroutable(_)) => {
                     self.refused(row, returned(attempt_of(row)), &error.to_string()).await;
                     "returned"
@@ -162,13 +173,13 @@ impl Relay {
         if let Some(error) = &away {
             let events = postponed.len();
             tracing::warn!(service = self.service, events, %error, "events stay in the outbox");
-            self.note(self.postpone(&postponed).await);
+            self.note(self.postpone(&postponed, POLL).await);
         }
         away.is_some() && finished.is_empty()
     }
 
-    async fn postpone(&self, ids: &[Uuid]) -> Result<(), DbErr> {
-        let pause = kernel::Duration::from_std(POLL).unwrap_or_default();
+    async fn postpone(&self, ids: &[Uuid], pause: Duration) -> Result<(), DbErr> {
+        let pause = kernel::Duration::from_std(pause).unwrap_or_default();
         bounded(outbox::postpone(&self.database, ids, self.clock.now() + pause)).await
     }
 

@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 
 use crate::{
     Mailer,
+    lanes::Seat,
     message::{Author, Envelope, compose},
     peers::{incomplete, is_passing, refusal},
 };
@@ -127,6 +128,8 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
         replayed: cause.queue.is_some(),
     };
     fault::point("before-claim");
+    // Held until what became of the mail is recorded.
+    let seat = mailer.lanes.seat(recipient.domain()).await?;
     let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
     let claim = client.claim_delivery(request).await;
     let claim = claim.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner();
@@ -147,7 +150,7 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
         application_id,
         variables,
     };
-    attempt(mailer, auth, claimed).await
+    attempt(mailer, auth, &seat, claimed).await
 }
 
 /// Nothing is to be sent for an event any more, and nobody is to wait for it.
@@ -173,8 +176,13 @@ fn given_up(delivery: &Delivery) -> Option<Refusal> {
 
 /// Tries once and records the outcome. A mail that is refused for good is done with: it is visible
 /// as a failed delivery.
-async fn attempt(mailer: &Mailer, auth: Auth, attempt: Attempt) -> Result<(), Refusal> {
-    let failure = send(mailer, auth.clone(), &attempt).await.err();
+async fn attempt(
+    mailer: &Mailer,
+    auth: Auth,
+    seat: &Seat,
+    attempt: Attempt,
+) -> Result<(), Refusal> {
+    let failure = send(mailer, auth.clone(), seat, &attempt).await.err();
     let Attempt { delivery, claim_id, .. } = attempt;
     let outcome = match &failure {
         None => AttemptOutcome::Sent,
@@ -224,7 +232,7 @@ fn enhanced_status(words: &str) -> String {
     words.split_whitespace().find(is_status).unwrap_or_default().to_owned()
 }
 
-async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Failure> {
+async fn send(mailer: &Mailer, auth: Auth, seat: &Seat, attempt: &Attempt) -> Result<(), Failure> {
     let Attempt {
         delivery,
         claim_id,
@@ -262,6 +270,7 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Fail
     let message = compose(envelope, &subject, &text, &html).map_err(|error| {
         Failure::own(true, "composing", "the mail cannot be composed", error.to_string())
     })?;
+    let on_its_way = seat.on_its_way();
     let sent = tokio::select! {
         sent = timeout(SENDING, mailer.mail.send(message)) => sent,
         () = lost(mailer, delivery, claim_id) => {
@@ -269,6 +278,7 @@ async fn send(mailer: &Mailer, auth: Auth, attempt: &Attempt) -> Result<(), Fail
             return Err(Failure::own(false, "other", kind, kind.to_owned()));
         }
     };
+    drop(on_its_way);
     match sent {
         Ok(Ok(())) => {
             fault::point("after-smtp-250");
@@ -360,7 +370,9 @@ async fn record(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{collections::VecDeque, sync::Arc};
+
+    use tokio::task::JoinSet;
 
     use testkit::{Reply, eventually};
 
@@ -404,6 +416,34 @@ mod tests {
         assert_eq!(stage.hear(event).await, Ok(()));
         assert_eq!(stage.sink.offered().len(), 1);
         assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_domain_that_holds_its_mails_holds_up_no_other() {
+        let stage = Arc::new(Stage::set(World::default()).await);
+        stage.sink.reply_to("tarpit.example", Reply::Hold, usize::MAX);
+        let mut hearing = JoinSet::new();
+        for number in 0..200 {
+            let event = stage.event_to(&format!("p{number}@tarpit.example"));
+            let stage = stage.clone();
+            hearing.spawn(async move { stage.hear(event).await });
+        }
+        eventually("they are held", async || (stage.sink.offered().len() == 8).then_some(())).await;
+        for number in 0..20 {
+            let event = stage.event_to(&format!("p{number}@example.com"));
+            assert_eq!(stage.hear(event).await, Ok(()));
+        }
+        assert_eq!((stage.sink.offered().len(), stage.sink.taken()), (28, 20));
+        // What has its share's places is held, and the others have come back without an attempt.
+        for _ in 8..200 {
+            let answer = hearing.join_next().await.unwrap().unwrap();
+            assert!(matches!(answer, Err(Refusal::Later(..))), "{answer:?}");
+        }
+        assert_eq!(stage.world().claims.len(), 28);
+        stage.sink.relent();
+        while let Some(answer) = hearing.join_next().await {
+            assert_eq!(answer.unwrap(), Ok(()));
+        }
     }
 
     #[tokio::test]

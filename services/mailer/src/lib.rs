@@ -3,6 +3,7 @@
 //!
 //! - [`consumers`]: one event a file, each a story.
 //! - [`attempt`]: one try at one mail: claim the delivery, fill the template, send, record.
+//! - [`lanes`]: how many mails go to a domain at once.
 //! - [`message`]: what goes over the wire.
 //!
 //! It has no tables: the notification service keeps the deliveries, and with them the memory that
@@ -10,6 +11,7 @@
 
 mod attempt;
 mod consumers;
+mod lanes;
 mod message;
 mod peers;
 #[cfg(test)]
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kernel::{Clock, EmailAddress};
+use lanes::Lanes;
 use service::{Infra, Mail, Module, Peers};
 
 const NAME: &str = "mailer";
@@ -29,6 +32,7 @@ struct Mailer {
     mail: Mail,
     clock: Clock,
     from: EmailAddress,
+    lanes: Arc<Lanes>,
 }
 
 /// The worker, ready to be run.
@@ -38,6 +42,7 @@ pub fn build(infra: &Infra) -> anyhow::Result<Module> {
         mail: infra.mail.clone().context("the mailer needs a mail transport")?,
         clock: infra.clock.clone(),
         from: infra.settings.mail_from.clone(),
+        lanes: Lanes::new(&infra.settings),
     });
     Ok(Module {
         consumers: vec![

@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub replies: Vec<(String, i32, String)>,
     /// Each claim that was asked for.
     pub claims: Vec<ClaimDeliveryRequest>,
+    /// Whom invitations are to that are not to the usual invitee, by their ids.
+    pub invitees: HashMap<String, String>,
     /// How often a claim was to be extended.
     pub extended: usize,
     /// By which call the notification service gives deliveries up, and for which reason.
@@ -118,6 +120,7 @@ impl Default for World {
             replies: Vec::new(),
             claims: Vec::new(),
             extended: 0,
+            invitees: HashMap::new(),
             gives_up: None,
             withdrawn: Vec::new(),
             cause: GetDeliveryCauseResponse::default(),
@@ -180,6 +183,15 @@ impl Stage {
             organisation_id: Uuid::from_u128(2).to_string(),
             issue: 1,
         };
+        self.message("organisation.invitation.created.v1", &payload)
+    }
+
+    /// An event that tells of an issue of an invitation to somebody else.
+    pub(crate) fn event_to(&self, email: &str) -> Message {
+        let invitation_id = self.infra.clock.new_id().to_string();
+        self.world().invitees.insert(invitation_id.clone(), email.to_owned());
+        let organisation_id = Uuid::from_u128(2).to_string();
+        let payload = InvitationCreated { invitation_id, organisation_id, issue: 1 };
         self.message("organisation.invitation.created.v1", &payload)
     }
 
@@ -255,6 +267,9 @@ impl Stage {
                     return dead.map_or(Ok(()), |dead| Err(Refusal::Reject(dead.error)));
                 }
                 Err(bus::PublishError::Refused(why)) => return Err(Refusal::Retry(why)),
+                Err(bus::PublishError::Later(pause, why)) => {
+                    return Err(Refusal::Later(pause, why));
+                }
                 // The consumer is not listening yet.
                 Err(_) => tokio::task::yield_now().await,
             }

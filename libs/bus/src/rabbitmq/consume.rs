@@ -148,20 +148,24 @@ impl RabbitMq {
             Refusal::Retry(_) | Refusal::Counted(..) => {
                 (self.steps.after(attempt), Ground::Exhausted)
             }
+            Refusal::Later(pause, _) => (Some(self.steps.within(*pause)), Ground::Exhausted),
             Refusal::Reject(_) => (None, Ground::Rejected),
         };
         let (target, fate) = match step {
             Some(step) => (topology::delayed(queue.name, step), None),
             None => {
-                let (Refusal::Retry(error) | Refusal::Counted(_, error) | Refusal::Reject(error)) =
-                    &refusal;
+                let (Refusal::Retry(error)
+                | Refusal::Counted(_, error)
+                | Refusal::Later(_, error)
+                | Refusal::Reject(error)) = &refusal;
                 let fate = Fate { queue: queue.name, ground, error: error.clone() };
                 (DEAD_LETTERS.to_owned(), Some(fate))
             }
         };
         tracing::warn!(queue = queue.name, message = label(&message), %refusal, %target, "refused");
         // A dead letter tells how often it was tried; a retry which attempt it will be.
-        let attempt = attempt.saturating_add(u32::from(step.is_some()));
+        let is_attempt = step.is_some() && !matches!(refusal, Refusal::Later(..));
+        let attempt = attempt.saturating_add(u32::from(is_attempt));
         let next = Message { attempt, ..message };
         let _turn = link.turn.lock().await;
         let sent = publish::send(&link.channel, "", &target, &next, fate.as_ref()).await?;

@@ -19,13 +19,14 @@ use service::{Auth, Consumer, Message, Refusal};
 use crate::{
     Mailer,
     attempt::{About, Due, deliver, withdraw},
+    lanes::SLOTS,
     peers::{incomplete, moment, no_token, open_account, refusal},
 };
 
 /// The events that become a mail.
 pub(super) const KEYS: &[&str] = &["organisation.access_request.mail.v1"];
 
-const QUEUE: Queue = Queue { name: "mailer.access-requests", bindings: KEYS, concurrency: 8 };
+const QUEUE: Queue = Queue { name: "mailer.access-requests", bindings: KEYS, concurrency: SLOTS };
 
 /// The call that tells what a mail must say.
 const CALL: &str = "GetAccessRequestMail";

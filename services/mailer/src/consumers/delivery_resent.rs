@@ -14,13 +14,14 @@ use service::{Auth, Consumer, Message, Refusal};
 use super::{access_request_mail, invitation_issued};
 use crate::{
     Mailer,
+    lanes::SLOTS,
     peers::{incomplete, no_token, refusal},
 };
 
 const QUEUE: Queue = Queue {
     name: "mailer.resends",
     bindings: &["notification.delivery.queued.v1"],
-    concurrency: 8,
+    concurrency: SLOTS,
 };
 
 /// The call that tells what once asked for the mail.

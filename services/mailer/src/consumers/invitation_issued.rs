@@ -19,6 +19,7 @@ use service::{Auth, Consumer, Message, Refusal};
 use crate::{
     Mailer,
     attempt::{About, Due, deliver, withdraw},
+    lanes::SLOTS,
     peers::{incomplete, moment, no_token, open_account, refusal},
 };
 
@@ -30,7 +31,7 @@ const EXPIRED: &str = "organisation.invitation.expired.v1";
 /// The events that become a mail.
 pub(super) const KEYS: &[&str] = &[CREATED, REISSUED, REMINDED, EXPIRED];
 
-const QUEUE: Queue = Queue { name: "mailer.invitations", bindings: KEYS, concurrency: 8 };
+const QUEUE: Queue = Queue { name: "mailer.invitations", bindings: KEYS, concurrency: SLOTS };
 
 /// The consumer.
 pub(crate) fn consumer(mailer: Arc<Mailer>) -> Consumer {

@@ -95,8 +95,14 @@ impl InvitationService for Fakes {
         &self,
         request: Request<organisation::GetInvitationMailRequest>,
     ) -> Answer<GetInvitationMailResponse> {
-        assert_eq!(request.into_inner().issue, 1);
-        Ok(Response::new(self.answer("GetInvitationMail")?.mail.clone()))
+        let request = request.into_inner();
+        assert_eq!(request.issue, 1);
+        let world = self.answer("GetInvitationMail")?;
+        let mut mail = world.mail.clone();
+        if let Some(email) = world.invitees.get(&request.invitation_id) {
+            mail.invitation.as_mut().unwrap().email.clone_from(email);
+        }
+        Ok(Response::new(mail))
     }
 }
 
