@@ -32,7 +32,9 @@ pub use caller::{Caller, CallerKind};
 pub use http_boundary::HttpBoundary;
 pub use infra::{Infra, revoked_session};
 pub use keys::Keys;
-pub use mail::{Mail, MailError, MailReply, MailUrl, Mailbox, MailboxEntry, Smtp, SmtpUrl};
+pub use mail::{
+    Dkim, DkimKey, Mail, MailError, MailReply, MailUrl, Mailbox, MailboxEntry, Smtp, SmtpUrl,
+};
 pub use metrics::{Counter, Seconds};
 pub use module::{Check, Chore, Consumer, Module};
 pub use peers::{Auth, Peer, Peers};

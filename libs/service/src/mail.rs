@@ -1,3 +1,4 @@
+mod dkim;
 mod smtp;
 mod url;
 
@@ -12,6 +13,7 @@ use lettre::Message;
 use mail_parser::MessageParser;
 use serde::Serialize;
 
+pub use dkim::{Dkim, DkimKey};
 pub use smtp::Smtp;
 pub use url::SmtpUrl;
 
@@ -79,10 +81,11 @@ impl From<io::Error> for MailReply {
 }
 
 impl Mail {
-    /// Opens the transport. A server is connected when there is something to send.
-    pub fn open(url: &MailUrl, clock: &Clock) -> anyhow::Result<Self> {
+    /// Opens the transport. A server is connected when there is something to send; what goes there is
+    /// signed if there is a key.
+    pub fn open(url: &MailUrl, dkim: Option<Arc<Dkim>>, clock: &Clock) -> anyhow::Result<Self> {
         Ok(match url {
-            MailUrl::Smtp(url) => Self::Smtp(Smtp::open(url)?),
+            MailUrl::Smtp(url) => Self::Smtp(Smtp::open(url, dkim, clock)?),
             MailUrl::Mailbox(directory) => Self::Mailbox(Mailbox::open(directory, clock.clone())?),
         })
     }

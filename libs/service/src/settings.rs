@@ -6,7 +6,7 @@ mod raw;
 mod reader;
 mod table;
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr as _, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr as _, sync::Arc, time::Duration};
 
 use bus::{BusUrl, RetrySteps};
 use cache::CacheUrl;
@@ -14,7 +14,7 @@ use db::DatabaseUrl;
 use kernel::{EmailAddress, MailDomain};
 use secrecy::SecretString;
 
-use crate::MailUrl;
+use crate::{Dkim, MailUrl};
 use parse::*;
 pub use raw::RawSettings;
 use reader::Reader;
@@ -121,6 +121,7 @@ pub struct Settings {
     pub mail_from: EmailAddress,
     pub bounce_folder: Option<PathBuf>,
     pub mail_sender_domains: Vec<MailDomain>,
+    pub dkim: Option<Arc<Dkim>>,
     pub mails_at_once: usize,
     pub mails_at_once_per_domain: usize,
     pub mails_per_domain_minute: u32,
@@ -173,6 +174,7 @@ impl Settings {
             cache_url: reader.needed("cache_url", CacheUrl::parse, CacheUrl::Memory),
             smtp_url: reader.needed("smtp_url", MailUrl::parse, MailUrl::Mailbox(PathBuf::new())),
             mail_sender_domains: reader.read("mail_sender_domains", parse_domains, Vec::new()),
+            dkim: None,
             mails_at_once: reader.number("mails_at_once", 1, 200),
             mails_at_once_per_domain: reader.number("mails_at_once_per_domain", 1, 200),
             mails_per_domain_minute: reader.number("mails_per_domain_minute", 0, 1_000_000),
@@ -234,6 +236,7 @@ impl Settings {
             settings.mail_sender_domains =
                 MailDomain::parse(settings.mail_from.domain()).into_iter().collect();
         }
+        settings.dkim = reader.dkim(settings.mail_from.domain()).map(Arc::new);
         if settings.access_request_overdue_days >= settings.access_request_expiry_days {
             // What has expired cannot become overdue.
             reader.reject("access_request_overdue_days");
@@ -323,6 +326,39 @@ mod tests {
         pairs.pop();
         pairs.push(("ENVIRONMENT", "development"));
         assert!(Settings::parse(&raw(&pairs), Role::Mailer).is_ok());
+    }
+
+    #[test]
+    fn mails_are_signed_if_there_is_a_key_and_a_name_for_it() {
+        let key = include_str!("mail/dkim/tests/ed25519.pem");
+        let mailer = |pairs: &[(&str, &str)]| {
+            let basis = [
+                ("BUS_URL", "memory:"),
+                ("ENVIRONMENT", "development"),
+                ("CACHE_URL", "memory:"),
+                ("SMTP_URL", "smtps://mx.example"),
+                ("MAIL_FROM", "usher@platform.example"),
+                ("SERVICE_SECRET", "0123456789abcdef0123456789abcdef"),
+            ];
+            let settings = Settings::parse(&raw(&[&basis, pairs].concat()), Role::Mailer);
+            settings.map(|settings| settings.dkim.map(|dkim| format!("{dkim:?}")))
+        };
+        let (key, selector) = (("DKIM_KEY", key), ("DKIM_SELECTOR", "mails2026"));
+        assert_eq!(mailer(&[]).unwrap(), None);
+        let signs = |domain: &str| Some(format!("mails2026 at {domain}"));
+        assert_eq!(mailer(&[key, selector]).unwrap(), signs("platform.example"));
+        let other = ("DKIM_DOMAIN", "example.com");
+        assert_eq!(mailer(&[key, selector, other]).unwrap(), signs("example.com"));
+        for (pairs, wrong) in [
+            (&[key][..], "USHER_DKIM_SELECTOR: expected"),
+            (&[selector], "USHER_DKIM_KEY: expected"),
+            (&[key, ("DKIM_SELECTOR", "a b; d=evil.example")], "USHER_DKIM_SELECTOR: expected"),
+            (&[("DKIM_KEY", "hunter2"), selector], "USHER_DKIM_KEY: expected"),
+        ] {
+            let text = mailer(pairs).unwrap_err().to_string();
+            assert!(text.contains(wrong) && !text.contains("hunter2"), "{text}");
+            assert_eq!(text.lines().count(), 2, "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use kernel::Clock;
 use lettre::{
     Message,
     address::Envelope,
@@ -28,7 +29,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, interval, timeout};
 
 use super::{
-    MailError, MailReply,
+    Dkim, MailError, MailReply,
     url::{Security, SmtpUrl},
 };
 
@@ -66,6 +67,8 @@ pub struct Smtp {
 
 struct Server {
     url: SmtpUrl,
+    dkim: Option<Arc<Dkim>>,
+    clock: Clock,
     tls: TlsParameters,
     name: ClientId,
 }
@@ -87,9 +90,14 @@ enum Fault {
 
 impl Smtp {
     /// Needs a runtime: connections that nobody uses are closed in the background.
-    pub(super) fn open(url: &SmtpUrl) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        url: &SmtpUrl,
+        dkim: Option<Arc<Dkim>>,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
         let tls = TlsParameters::new(url.host.clone())?;
-        let server = Server { url: url.clone(), tls, name: ClientId::default() };
+        let (url, clock) = (url.clone(), clock.clone());
+        let server = Server { url, dkim, clock, tls, name: ClientId::default() };
         let smtp = Self { server: Arc::new(server), kept: Arc::default() };
         tokio::spawn(close_unused(Arc::downgrade(&smtp.kept)));
         Ok(smtp)
@@ -100,7 +108,7 @@ impl Smtp {
     /// What the server says about this mail is final if it says so (5xx to MAIL, RCPT, DATA or the
     /// mail); that it does not let us in (its greeting, STARTTLS, AUTH, 530) is not about the mail.
     pub(super) async fn send(&self, mail: &Message) -> Result<(), MailError> {
-        let (envelope, raw) = (mail.envelope(), mail.formatted());
+        let (envelope, raw) = (mail.envelope(), self.signed(mail));
         let mut session = self.begin(envelope, &raw).await?;
         let taken = transmit(&mut session, envelope, &raw).await;
         match taken {
@@ -117,6 +125,16 @@ impl Smtp {
                 }
                 Err(fault.about_the_mail())
             }
+        }
+    }
+
+    /// A mail as it goes over the wire. Its author is the sender in its envelope.
+    fn signed(&self, mail: &Message) -> Vec<u8> {
+        let Server { dkim, clock, .. } = &*self.server;
+        let raw = mail.formatted();
+        match (dkim, mail.envelope().from()) {
+            (Some(dkim), Some(author)) => dkim.sign(raw, author.domain(), clock.now()),
+            _ => raw,
         }
     }
 
@@ -145,7 +163,7 @@ impl Smtp {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Fault> {
-        let Server { url, tls, name } = &*self.server;
+        let Server { url, tls, name, .. } = &*self.server;
         let wrapped = (url.security == Security::Tls).then(|| tls.clone());
         let address = (url.host.as_str(), url.port);
         let connecting =

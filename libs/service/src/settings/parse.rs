@@ -95,6 +95,15 @@ pub(super) fn parse_password(text: &str) -> Result<Option<SecretString>, ()> {
     if (15..=128).contains(&length) { Ok(Some(secret)) } else { Err(()) }
 }
 
+/// One label of a domain name or several (RFC 6376, section 3.1).
+pub(super) fn parse_selector(text: &str) -> Result<String, ()> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if text.split('.').all(is_label) { Ok(text.to_owned()) } else { Err(()) }
+}
+
 pub(super) fn parse_domains(text: &str) -> Result<Vec<MailDomain>, ()> {
     text.split(',').map(|domain| MailDomain::parse(domain.trim()).map_err(|_| ())).collect()
 }

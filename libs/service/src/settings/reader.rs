@@ -1,9 +1,10 @@
 use std::str::FromStr;
 
-use kernel::EmailAddress;
+use kernel::{EmailAddress, MailDomain};
 use secrecy::SecretString;
 
-use super::{RawSettings, Role, SETTINGS, Setting, parse_peer, parse_secret};
+use super::{RawSettings, Role, SETTINGS, Setting, parse_peer, parse_secret, parse_selector};
+use crate::{Dkim, DkimKey};
 
 /// Reads settings for one role, and collects what is wrong.
 pub(super) struct Reader<'a> {
@@ -86,6 +87,29 @@ impl Reader<'_> {
         let default = EmailAddress::parse(Self::setting(name).default)
             .unwrap_or_else(|_| unreachable!("the default of {name} is an address"));
         self.read(name, EmailAddress::parse, default)
+    }
+
+    /// What mails are signed with: a key and the name that it is published by, or neither.
+    pub(super) fn dkim(&mut self, domain_of_mail_from: &str) -> Option<Dkim> {
+        let before = self.wrong.len();
+        let key = self.read("dkim_key", |text| DkimKey::parse(text).map(Some), None);
+        let selector = self.read("dkim_selector", |text| parse_selector(text).map(Some), None);
+        let own = MailDomain::parse(domain_of_mail_from).ok();
+        let domain = self.read("dkim_domain", |text| MailDomain::parse(text).map(Some), own);
+        match (key, selector, domain) {
+            _ if self.wrong.len() > before => None,
+            (Some(key), Some(selector), Some(domain)) => Some(Dkim::new(key, selector, domain)),
+            (None, None, _) => None,
+            (key, selector, _) => {
+                let missing = match (key, selector) {
+                    (None, _) => "dkim_key",
+                    (_, None) => "dkim_selector",
+                    _ => "dkim_domain",
+                };
+                self.reject(missing);
+                None
+            }
+        }
     }
 
     pub(super) fn peer(&mut self, name: &str, role: Role) -> String {

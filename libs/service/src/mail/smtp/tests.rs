@@ -1,4 +1,5 @@
-use lettre::message::header::ContentType;
+use kernel::MailDomain;
+use lettre::message::{MultiPart, SinglePart, header::ContentType};
 use testkit::{Reply, SmtpSink};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -6,6 +7,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::mail::{DkimKey, dkim};
 
 fn mail(to: &str) -> Message {
     Message::builder()
@@ -17,7 +19,8 @@ fn mail(to: &str) -> Message {
 }
 
 fn open(address: std::net::SocketAddr) -> Smtp {
-    Smtp::open(&SmtpUrl::parse(&format!("smtp://{address}")).unwrap()).unwrap()
+    Smtp::open(&SmtpUrl::parse(&format!("smtp://{address}")).unwrap(), None, &Clock::System)
+        .unwrap()
 }
 
 /// A server that answers each command by its verb, the greeting by `CONN`, and the mail by `.`; what
@@ -151,7 +154,7 @@ async fn no_mail_is_refused_for_good_because_the_server_does_not_let_us_in() {
         format!("smtp://{}?tls=required", sink.address()),
         format!("smtp://ada:secret@{}", sink.address()),
     ] {
-        let smtp = Smtp::open(&SmtpUrl::parse(&url).unwrap()).unwrap();
+        let smtp = Smtp::open(&SmtpUrl::parse(&url).unwrap(), None, &Clock::System).unwrap();
         let delayed = smtp.send(&mail("ada@example.com")).await;
         assert!(matches!(delayed, Err(MailError::Delayed(_))), "{url}: {delayed:?}");
     }
@@ -188,4 +191,32 @@ fn a_dot_that_begins_a_line_does_not_end_the_mail() {
     ] {
         assert_eq!(Stuffed(mail.as_bytes()).to_string(), wire, "{mail:?}");
     }
+}
+
+#[tokio::test]
+async fn a_receiver_verifies_the_signature_of_what_came_over_the_wire() {
+    let sink = SmtpSink::start().await;
+    let key = DkimKey::parse(include_str!("../dkim/tests/rsa-2048.pem")).unwrap();
+    let domain = MailDomain::parse("platform.example").unwrap();
+    let dkim = Arc::new(Dkim::new(key, "mails".to_owned(), domain));
+    let url = SmtpUrl::parse(&format!("smtp://{}", sink.address())).unwrap();
+    let smtp = Smtp::open(&url, Some(dkim.clone()), &Clock::System).unwrap();
+    let part = |kind, text: &str| SinglePart::builder().header(kind).body(text.to_owned());
+    let parts = MultiPart::alternative()
+        .singlepart(part(ContentType::TEXT_PLAIN, ".\r\nGr\u{fc}\u{df}e,  Ada \r\n\r\n"))
+        .singlepart(part(ContentType::TEXT_HTML, "<p>Gr\u{fc}\u{df}e</p>\r\n"));
+    let mail = Message::builder()
+        .from("Usher <usher@platform.example>".parse().unwrap())
+        .to("Ad\u{e4} Lovelace <ada@example.com>".parse().unwrap())
+        .reply_to("help@abc.example".parse().unwrap())
+        .subject("Grace Hopper l\u{e4}dt Sie ein: ".repeat(5))
+        .multipart(parts)
+        .unwrap();
+    smtp.send(&mail).await.unwrap();
+    let raw = String::from_utf8(sink.mails()[0].raw.clone()).unwrap();
+    assert_eq!(dkim::tests::verify(&dkim, &raw), Ok(()));
+    // A bit of the HTML.
+    let changed = raw.replacen("PHA+", "PHA/", 1);
+    assert_ne!(changed, raw);
+    assert_eq!(dkim::tests::verify(&dkim, &changed), Err("another body"));
 }
