@@ -3,7 +3,7 @@ use crate::{load::Load, outcome::Outcome, scene::Scene};
 /// The services, each a process.
 pub const SERVICES: [&str; 5] = ["identity", "organisation", "notification", "mailer", "gateway"];
 
-/// How many mails about invitations a mailer may have on their way at once.
+/// How many mails about invitations a mailer may have on their way to one domain at once.
 pub(super) const IN_FLIGHT: usize = 8;
 
 /// Kills a service with SIGKILL at random moments, and starts it again each time.
