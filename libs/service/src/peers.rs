@@ -12,17 +12,18 @@ use kernel::{Clock, Time, Uuid};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tonic::{
-    Request, Status,
+    Code, Request, Status,
     metadata::MetadataValue,
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{self, Channel, Endpoint},
 };
+use tower::util::MapErr;
 
 use crate::{Caller, Settings, deadline, telemetry};
 
 /// A connection to another service, the same embedded and in production. What it sends carries the
-/// trace, the deadline and the authorisation.
-pub type Peer = InterceptedService<Channel, Outgoing>;
+/// trace, the deadline and the authorisation; where it breaks, `UNAVAILABLE` is answered.
+pub type Peer = MapErr<InterceptedService<Channel, Outgoing>, fn(transport::Error) -> Status>;
 
 /// The other services, and this service's own account.
 #[derive(Clone)]
@@ -69,17 +70,17 @@ impl Peers {
 
     /// The identity service.
     pub fn identity(&self, auth: Auth) -> Peer {
-        InterceptedService::new(self.identity.clone(), Outgoing(auth))
+        peer(&self.identity, auth)
     }
 
     /// The organisation service.
     pub fn organisation(&self, auth: Auth) -> Peer {
-        InterceptedService::new(self.organisation.clone(), Outgoing(auth))
+        peer(&self.organisation, auth)
     }
 
     /// The notification service.
     pub fn notification(&self, auth: Auth) -> Peer {
-        InterceptedService::new(self.notification.clone(), Outgoing(auth))
+        peer(&self.notification, auth)
     }
 
     /// Whether a caller holds a right at an organisation, or (the nil UUID) at the platform: a service
@@ -126,6 +127,21 @@ impl Peers {
     }
 }
 
+fn peer(channel: &Channel, auth: Auth) -> Peer {
+    MapErr::new(InterceptedService::new(channel.clone(), Outgoing(auth)), broken)
+}
+
+/// What became of a call whose connection broke. tonic says `UNKNOWN` where a peer goes away in the
+/// middle of it, which to a caller would be a fault of ours; it is no other than when the peer was away
+/// before, and the same request may be repeated.
+fn broken(error: transport::Error) -> Status {
+    let status = Status::from_error(Box::new(error));
+    match status.code() {
+        Code::Unknown => Status::unavailable("the connection broke"),
+        _ => status,
+    }
+}
+
 fn channel(url: &str) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(url.to_owned())?
         .connect_timeout(Duration::from_secs(2))
@@ -164,5 +180,29 @@ impl Interceptor for Outgoing {
             metadata.insert("authorization", value);
         }
         Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_goes_away_in_the_middle_of_a_call_is_unavailable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // The preface and the first frames; then the process is killed.
+                let _ = stream.read(&mut [0; 1_024]).await;
+                let _ = stream.set_zero_linger();
+            }
+        });
+        let channel = channel(&format!("http://{address}")).expect("an address");
+        let mut client = PermissionServiceClient::new(peer(&channel, Auth::Anonymous));
+        let answer = client.check_permission(CheckPermissionRequest::default()).await;
+        assert_eq!(answer.expect_err("nobody answers").code(), Code::Unavailable);
     }
 }

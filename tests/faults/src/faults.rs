@@ -15,7 +15,7 @@ mod unbound;
 
 pub use broker::{fill_disk_of_broker, leave_broker_down};
 pub use crashes::{WINDOWS, Window, crash_in_window};
-pub use kills::{SERVICES, kill_service};
+pub use kills::{SERVICES, kill_embedded, kill_service};
 pub use loops::{Looped, crash_in_a_loop};
 pub use network::{NETWORKS, cut_off};
 pub use overtaken::overtake_a_mailer;

@@ -5,8 +5,8 @@ use std::{process::ExitCode, time::Duration};
 use faults::{
     faults::{
         NETWORKS, SERVICES, WINDOWS, annoy_mailer, crash_in_a_loop, crash_in_window, cut_off,
-        deliver_twice, fill_disk_of_broker, kill_server, kill_service, leave_broker_down,
-        overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
+        deliver_twice, fill_disk_of_broker, kill_embedded, kill_server, kill_service,
+        leave_broker_down, overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
     },
     outcome::Outcome,
     own::Kind,
@@ -19,7 +19,7 @@ and compares the client's ledger with the mail server's.
 
 Usage: cargo xtask faults [FAULT...] [--times N] [--rate N]
 
-  kills      kill -9 of each service at random moments         (100 times each)
+  kills      kill -9 of each service, and of all in one process (100 times each)
   crashes    an abort in each window of the pipe               (20 times each)
   broker     kill -9 (20 times); down for three minutes; a full disk
   database   kill -9 of PostgreSQL                             (20 times)
@@ -93,6 +93,7 @@ impl Run {
             for service in SERVICES {
                 self.note(&kill_service(service, times, rate).await);
             }
+            self.note(&kill_embedded(times, rate).await);
         }
         if self.has("crashes") {
             for window in WINDOWS {

@@ -37,7 +37,8 @@ pub struct Scene {
     pub patience: Duration,
     /// How much stays on its way for ever.
     pub stuck: usize,
-    servers: Servers,
+    /// None where everything is in one process.
+    servers: Option<Servers>,
 }
 
 impl Scene {
@@ -48,7 +49,15 @@ impl Scene {
 
     /// A platform on these servers.
     pub async fn on(servers: Servers) -> Self {
-        let platform = Platform::on(&servers, &SETTINGS).await;
+        Self::of(Platform::on(&servers, &SETTINGS).await, Some(servers)).await
+    }
+
+    /// A platform in one process, on embedded parts.
+    pub async fn embedded() -> Self {
+        Self::of(Platform::up(&SETTINGS).await, None).await
+    }
+
+    async fn of(platform: Platform, servers: Option<Servers>) -> Self {
         let owner = platform.owner().await;
         let organisation = owner.create_organisation("ABC Holdings", None).await;
         let inviter = Inviter::new(&platform.http, &organisation).await;
@@ -190,7 +199,10 @@ impl Scene {
 
     /// How many events and messages are on their way.
     async fn on_its_way(&self, owner: &Client) -> usize {
-        let mut count = self.servers.messages_in(&self.platform.bus).await;
+        let mut count = match &self.servers {
+            Some(servers) => servers.messages_in(&self.platform.bus).await,
+            None => 0,
+        };
         for channel in
             [self.platform.identity(), self.platform.organisation(), self.platform.notification()]
         {

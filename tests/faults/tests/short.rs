@@ -1,45 +1,53 @@
-//! The faults, shortly: what `cargo xtask faults` does at length. One at a time: each wants the machine.
+//! The faults, shortly: what `cargo xtask faults` does at length.
 
 use std::time::Duration;
 
 use faults::{
     faults::{
         NETWORKS, SERVICES, WINDOWS, crash_in_a_loop, crash_in_window, cut_off, deliver_twice,
-        fill_disk_of_broker, kill_server, kill_service, leave_broker_down, overtake_a_mailer,
-        poison, swallow_what_is_published, unbind_the_queue,
+        fill_disk_of_broker, kill_embedded, kill_server, kill_service, leave_broker_down,
+        overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
     },
     outcome::Outcome,
     own::Kind,
 };
-use futures::{StreamExt as _, stream};
-use tokio::sync::Mutex;
+use futures::future::join_all;
+use tokio::sync::Semaphore;
 
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Each trial has a platform of its own, and most of them wait for a minute for what a crashed process
+/// held: so many at a time.
+static TRIALS: Semaphore = Semaphore::const_new(5);
+
+async fn trial<T>(trial: impl Future<Output = T>) -> T {
+    let _permit = TRIALS.acquire().await.expect("never closed");
+    trial.await
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_service_is_killed_each_invitation_is_mailed_once() {
-    let _turn = TURN.lock().await;
     all_right(SERVICES.map(|service| kill_service(service, 5, 10))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_with_all_that_it_embeds_a_platform_mails_each_invitation_once() {
+    trial(kill_embedded(5, 10)).await.expect_right();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_whichever_window_a_process_crashes_each_invitation_is_mailed_once() {
-    let _turn = TURN.lock().await;
     all_right(WINDOWS.map(|window| crash_in_window(window, 2, 10))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_server_is_killed_each_invitation_is_mailed_once() {
-    let _turn = TURN.lock().await;
     let kinds = [Kind::RabbitMq, Kind::Postgres, Kind::Redis];
     all_right(kinds.map(|kind| kill_server(kind, 2, 10))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_broker_is_down_or_full_every_call_succeeds_at_once() {
-    let _turn = TURN.lock().await;
     let down = leave_broker_down(Duration::from_secs(10), 10);
-    let (down, full) = tokio::join!(down, fill_disk_of_broker(50, 10));
+    let (down, full) = tokio::join!(trial(down), trial(fill_disk_of_broker(50, 10)));
     for outcome in [down, full] {
         outcome.expect_right();
         assert_eq!(
@@ -52,61 +60,52 @@ async fn while_the_broker_is_down_or_full_every_call_succeeds_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn poison_does_nothing_to_its_neighbours_and_is_visible() {
-    let _turn = TURN.lock().await;
-    let poisoned = poison(200, 20).await;
+    let poisoned = trial(poison(200, 20)).await;
     assert!(poisoned.is_right() && poisoned.poison > 0, "{poisoned:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_network_is_cut_each_invitation_is_mailed_once() {
-    let _turn = TURN.lock().await;
     all_right(NETWORKS.map(|network| cut_off(network, 1..=3, 5))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn innocents_beside_a_crash_loop_are_mailed_or_set_aside_and_then_replayed() {
-    let _turn = TURN.lock().await;
-    let looped = crash_in_a_loop(16, 25).await;
+    let looped = trial(crash_in_a_loop(16, 25)).await;
     looped.outcome.expect_right();
     assert!(looped.dead_letters > 0, "{looped:#?}");
 }
 
-/// Each trial has a platform of its own, and most of them wait for a minute for what a crashed process
-/// held: three at a time.
 async fn all_right<F: Future<Output = Outcome>>(trials: impl IntoIterator<Item = F>) {
-    let outcomes: Vec<_> = stream::iter(trials).buffered(3).collect().await;
+    let outcomes = join_all(trials.into_iter().map(trial)).await;
     outcomes.iter().for_each(|outcome| println!("{outcome}"));
     outcomes.iter().for_each(Outcome::expect_right);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_finds_no_queue_waits_and_without_the_mandatory_flag_it_would_be_lost() {
-    let _turn = TURN.lock().await;
-    unbind_the_queue(20, "").await.expect_right();
-    let outcome = unbind_the_queue(20, "mandatory").await;
+    trial(unbind_the_queue(20, "")).await.expect_right();
+    let outcome = trial(unbind_the_queue(20, "mandatory")).await;
     assert!(outcome.lost > 0, "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_lost_on_the_way_is_sent_again_and_without_confirms_it_would_be_lost() {
-    let _turn = TURN.lock().await;
-    swallow_what_is_published(20, "").await.expect_right();
-    let outcome = swallow_what_is_published(20, "confirm").await;
+    trial(swallow_what_is_published(20, "")).await.expect_right();
+    let outcome = trial(swallow_what_is_published(20, "confirm")).await;
     assert!(outcome.lost > 0, "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_comes_twice_is_one_mail_and_without_the_inbox_it_would_be_two() {
-    let _turn = TURN.lock().await;
-    deliver_twice(5, "").await.expect_right();
-    let outcome = deliver_twice(5, "inbox").await;
+    trial(deliver_twice(5, "")).await.expect_right();
+    let outcome = trial(deliver_twice(5, "inbox")).await;
     assert!(outcome.duplicates > 0, "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_keeps_a_second_mailer_from_sending_and_without_its_lease_it_would() {
-    let _turn = TURN.lock().await;
-    overtake_a_mailer("").await.expect_right();
-    let outcome = overtake_a_mailer("lease").await;
+    trial(overtake_a_mailer("")).await.expect_right();
+    let outcome = trial(overtake_a_mailer("lease")).await;
     assert_eq!((outcome.lost, outcome.duplicates), (0, 1), "{outcome}");
 }

@@ -104,6 +104,39 @@ impl Platform {
         Self::on(&Servers::of_this_run(), settings).await
     }
 
+    /// Everything in one process of its own, `usher up`, with these settings; mail goes to a mail server.
+    pub async fn up(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sink = SmtpSink::start().await;
+        let smtp = format!("smtp://{}", sink.address());
+        let [http, management] = [(); 2].map(|()| free_address());
+        let ports = three_free_ports();
+        let first = ports[0].to_string();
+        let arguments = ["up", "--data-dir", "data", "--http", &http, "--grpc-port", &first];
+        let arguments = [&arguments[..], &["--management", &management]].concat();
+        let mut environment = vec![
+            ("USHER_SMTP_URL", smtp.as_str()),
+            ("USHER_OWNER_EMAIL", OWNER),
+            ("USHER_OWNER_PASSWORD", PASSWORD),
+        ];
+        environment.extend(settings);
+        let process = Process::start(folder.path(), "usher", &arguments, &environment);
+        let mut this = Self {
+            http: format!("http://{http}"),
+            sink: Some(sink),
+            clock: None,
+            processes: vec![("usher", process)],
+            management: vec![("usher", format!("http://{management}"))],
+            bus: String::new(),
+            grpc: ports.map(|port| format!("http://127.0.0.1:{port}")),
+            stop: CancellationToken::new(),
+            folder,
+            _running: None,
+        };
+        this.wait_until_ready().await;
+        this
+    }
+
     /// The same, on these servers.
     pub async fn on(servers: &Servers, settings: &[(&str, &str)]) -> Self {
         let sink = SmtpSink::start().await;
@@ -380,6 +413,19 @@ fn free_address() -> String {
         let port = u16::try_from(10_000 + number % 15_000).expect("a port");
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return format!("127.0.0.1:{port}");
+        }
+    }
+}
+
+/// Three ports in a row that were free a moment ago.
+fn three_free_ports() -> [u16; 3] {
+    loop {
+        let address = free_address();
+        let (_, port) = address.rsplit_once(':').expect("a port");
+        let first: u16 = port.parse().expect("a number");
+        let ports = [first, first + 1, first + 2];
+        if ports.iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
+            return ports;
         }
     }
 }

@@ -11,7 +11,21 @@ pub(super) const IN_FLIGHT: usize = 8;
 /// Nothing is lost. Only a mailer's death may send a mail twice: one that the mail server has taken
 /// and that is not recorded yet.
 pub async fn kill_service(service: &'static str, times: usize, per_second: u32) -> Outcome {
-    let mut scene = Scene::set().await;
+    let scene = Scene::set().await;
+    let permitted = if service == "mailer" { IN_FLIGHT * times } else { 0 };
+    Outcome { permitted, ..kill(scene, service, times, per_second).await }
+}
+
+/// Kills a platform that is one process, on embedded parts, in the same way.
+///
+/// What it had acknowledged is in its outboxes; only what its mailer was sending may come twice.
+pub async fn kill_embedded(times: usize, per_second: u32) -> Outcome {
+    let permitted = IN_FLIGHT * times;
+    let scene = Scene::embedded().await;
+    Outcome { permitted, ..kill(scene, "usher", times, per_second).await }
+}
+
+async fn kill(mut scene: Scene, service: &'static str, times: usize, per_second: u32) -> Outcome {
     let load = scene.load(per_second);
     scene.until_mailed(1).await;
     for _ in 0..times {
@@ -24,8 +38,7 @@ pub async fn kill_service(service: &'static str, times: usize, per_second: u32) 
     scene.platform.wait_until_ready().await;
     let load = format!("{per_second}/s");
     let outcome = scene.drain(&format!("kill -9 of {service}"), &load, &ledger).await;
-    let permitted = if service == "mailer" { IN_FLIGHT * times } else { 0 };
-    Outcome { times, permitted, ..outcome }
+    Outcome { times, ..outcome }
 }
 
 /// Waits for a number of further invitations that nobody knows: a tenth of a second to a second.
