@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use faults::{
     faults::{
-        NETWORKS, SERVICES, WINDOWS, crash_in_a_loop, crash_in_window, cut_off, deliver_twice,
-        fill_disk_of_broker, kill_embedded, kill_server, kill_service, leave_broker_down,
-        overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
+        NETWORKS, SERVICES, WINDOWS, annoy_mailer, crash_in_a_loop, crash_in_window, cut_off,
+        deliver_twice, fill_disk_of_broker, kill_embedded, kill_server, kill_service,
+        leave_broker_down, overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
     },
     outcome::Outcome,
     own::Kind,
@@ -56,6 +56,12 @@ async fn while_the_broker_is_down_or_full_every_call_succeeds_at_once() {
             "{outcome}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_faulty_mail_server_delays_no_healthy_mail_and_what_it_refuses_is_visible() {
+    let annoyed = trial(annoy_mailer(200, 20)).await;
+    assert!(annoyed.is_right() && annoyed.refused > 0, "{annoyed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
