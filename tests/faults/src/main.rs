@@ -138,7 +138,7 @@ impl Run {
             }
         }
         if self.has("loop") {
-            self.note(&crash_in_a_loop(40, 30).await.outcome);
+            self.note(&crash_in_a_loop(100, 30).await.outcome);
         }
     }
 

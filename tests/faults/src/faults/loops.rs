@@ -17,7 +17,8 @@ pub struct Looped {
 }
 
 /// Lets the mailer crash at the first mail that it is about to send, more often than the broker hands a
-/// message out, while others wait beside it in the same process.
+/// message out, while others wait beside it in the same process. There must be more invitations than it
+/// takes at once: those in its hands are set aside after 21 crashes.
 ///
 /// All are mailed when it runs again, or are among the dead letters and mailed when those are replayed.
 pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
