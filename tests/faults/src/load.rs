@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -81,8 +82,9 @@ pub struct Load {
 
 /// How long a call is repeated that is not answered, under the same key.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two tries, and what one may take.
+/// Between two tries at first, doubled each time up to the longest; and what one may take.
 const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 const ANSWER: Duration = Duration::from_secs(10);
 
 impl Load {
@@ -123,7 +125,7 @@ impl Load {
     /// Goes on for a time.
     pub async fn goes_on(&self, time: Duration) {
         // A fault lasts so long: nothing is waited for.
-        let _ = timeout(time, std::future::pending::<()>()).await;
+        let _ = timeout(time, pending::<()>()).await;
     }
 
     /// Goes on until so many have been tried.
@@ -176,10 +178,8 @@ impl Inviter {
         let path = format!("/api/organisation-invitations?organisation_id={}", self.organisation);
         let body = json!({ "email": email, "role": "user" });
         let (key, begun) = (id.to_string(), Instant::now());
-        let mut tries = interval(PAUSE);
-        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = PAUSE;
         while begun.elapsed() < PATIENCE {
-            tries.tick().await;
             match self.post(&path, Some(&key), &body).await {
                 Ok((201, _)) => {
                     ledger.lock().insert(email, Some(Instant::now()));
@@ -194,6 +194,8 @@ impl Inviter {
                 }
                 Ok((status, answer)) => panic!("{status} {answer}"),
             }
+            let _ = timeout(pause.mul_f64(rand::random_range(0.5..1.0)), pending::<()>()).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

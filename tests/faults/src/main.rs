@@ -12,6 +12,10 @@ use faults::{
     own::Kind,
 };
 use futures::future::join_all;
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 const HELP: &str = "\
 Brings faults about on a platform of processes and real servers while invitations are made,
@@ -178,8 +182,17 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     println!("{}", Outcome::HEAD);
-    run.services_and_servers().await;
-    run.mails_and_networks().await;
-    run.guarded().await;
-    if run.is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let all = async {
+        run.services_and_servers().await;
+        run.mails_and_networks().await;
+        run.guarded().await;
+    };
+    // Interrupted, it drops what it was about, and with it ends all processes that it has started.
+    let mut terminated = signal(SignalKind::terminate()).expect("signals");
+    let is_whole = tokio::select! {
+        () = all => true,
+        _ = terminated.recv() => false,
+        _ = ctrl_c() => false,
+    };
+    if is_whole && run.is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -33,9 +33,10 @@ async fn kill(mut scene: Scene, service: &'static str, times: usize, per_second:
         let process = scene.platform.process(service);
         process.kill();
         process.start_again();
+        // Each kill hits a service that works.
+        scene.platform.wait_until_ready().await;
     }
     let ledger = load.finish().await;
-    scene.platform.wait_until_ready().await;
     let load = format!("{per_second}/s");
     let outcome = scene.drain(&format!("kill -9 of {service}"), &load, &ledger).await;
     Outcome { times, ..outcome }
