@@ -3,6 +3,7 @@ use api::{
         key_service_client::KeyServiceClient, session_service_client::SessionServiceClient,
         user_service_client::UserServiceClient,
     },
+    notification::v1::suppression_service_client::SuppressionServiceClient,
     organisation::v1::{
         access_request_service_client::AccessRequestServiceClient,
         application_service_client::ApplicationServiceClient,
@@ -66,6 +67,10 @@ impl Gateway {
 
     pub fn applications(&self, auth: Auth) -> ApplicationServiceClient<Peer> {
         ApplicationServiceClient::new(self.peers.organisation(auth))
+    }
+
+    pub fn suppressions(&self, auth: Auth) -> SuppressionServiceClient<Peer> {
+        SuppressionServiceClient::new(self.peers.notification(auth))
     }
 
     pub fn audit(&self, auth: Auth) -> AuditServiceClient<Peer> {

@@ -9,6 +9,7 @@ mod invite;
 mod session;
 mod sign_in;
 mod style;
+mod unsubscribe;
 
 use askama::Template;
 use axum::{
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Router<Gateway> {
         .merge(sign_in::routes())
         .merge(invite::routes())
         .merge(invitation::routes())
+        .merge(unsubscribe::routes())
 }
 
 /// A page. Askama escapes every value that a template shows.

@@ -8,6 +8,7 @@ mod mailbox;
 mod openapi;
 mod pages;
 mod rest;
+mod unsubscribe;
 
 use axum::{
     Router,

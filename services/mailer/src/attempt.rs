@@ -51,6 +51,8 @@ pub(crate) enum About {
 struct Attempt {
     delivery: Delivery,
     claim_id: String,
+    /// Empty unless it is a reminder.
+    unsubscribe_url: String,
     recipient: EmailAddress,
     name: String,
     organisation_path: Vec<String>,
@@ -144,6 +146,7 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
     let claimed = Attempt {
         delivery,
         claim_id: claim.claim_id,
+        unsubscribe_url: claim.unsubscribe_url,
         recipient,
         name,
         organisation_path,
@@ -236,6 +239,7 @@ async fn send(mailer: &Mailer, auth: Auth, seat: &Seat, attempt: &Attempt) -> Re
     let Attempt {
         delivery,
         claim_id,
+        unsubscribe_url,
         recipient,
         name,
         organisation_path,
@@ -266,6 +270,7 @@ async fn send(mailer: &Mailer, auth: Auth, seat: &Seat, attempt: &Attempt) -> Re
         name,
         message_id: &delivery.message_id,
         date: mailer.clock.now(),
+        unsubscribe_url,
     };
     let message = compose(envelope, &subject, &text, &html).map_err(|error| {
         Failure::own(true, "composing", "the mail cannot be composed", error.to_string())

@@ -46,6 +46,8 @@ pub(crate) struct Envelope<'a> {
     /// RFC 5322, with its angle brackets.
     pub message_id: &'a str,
     pub date: Time,
+    /// Where reminders are stopped; empty for a mail that is none.
+    pub unsubscribe_url: &'a str,
 }
 
 /// Why there is no mail.
@@ -69,7 +71,7 @@ pub(crate) fn compose(
     text: &str,
     html: &str,
 ) -> Result<Message, ComposeError> {
-    let Envelope { from, to, name, message_id, date } = envelope;
+    let Envelope { from, to, name, message_id, date, unsubscribe_url } = envelope;
     let part = |kind, body| {
         SinglePart::builder()
             .header(kind)
@@ -82,6 +84,10 @@ pub(crate) fn compose(
     let mut builder = Message::builder();
     if let Some(reply_to) = &from.reply_to {
         builder = builder.reply_to(Mailbox::new(None, address(reply_to)?));
+    }
+    if !unsubscribe_url.is_empty() {
+        builder = builder.header(ListUnsubscribe(header(unsubscribe_url)));
+        builder = builder.header(ListUnsubscribePost);
     }
     let message = builder
         .from(Mailbox::new(Some(from.name.clone()), address(&from.address)?))
@@ -128,5 +134,42 @@ impl Header for AutoSubmitted {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+/// `List-Unsubscribe: <URL>` (RFC 2369, section 3.2).
+#[derive(Clone)]
+struct ListUnsubscribe(String);
+
+impl Header for ListUnsubscribe {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.trim_matches(['<', '>']).to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), format!("<{}>", self.0))
+    }
+}
+
+/// `List-Unsubscribe-Post: List-Unsubscribe=One-Click` (RFC 8058, section 3.1): a mail provider may
+/// stop them for its reader without showing a page.
+#[derive(Clone)]
+struct ListUnsubscribePost;
+
+impl Header for ListUnsubscribePost {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe-Post")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "List-Unsubscribe=One-Click".to_owned())
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub request: GetAccessRequestMailResponse,
     pub user: User,
     pub rendered: RenderMailResponse,
+    /// Where reminders are stopped.
+    pub unsubscribe_url: String,
     /// The calls that fail, with which code and how often.
     pub failures: HashMap<&'static str, VecDeque<Code>>,
     /// Each attempt that was recorded, and the mail server's words.
@@ -115,6 +117,7 @@ impl Default for World {
                 html: "<p>Hello Ada</p>\n".to_owned(),
                 sender: None,
             },
+            unsubscribe_url: format!("https://usher.example/unsubscribe/{}", "t".repeat(70)),
             failures: HashMap::new(),
             recorded: Vec::new(),
             replies: Vec::new(),

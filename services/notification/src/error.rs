@@ -45,6 +45,9 @@ pub(crate) enum Error {
     /// The address is not on the suppression list.
     #[error("the address is not on the suppression list")]
     SuppressionNotFound,
+    /// The token is none that stops reminders.
+    #[error("the link is not valid")]
+    LinkInvalid,
     /// There is no such dead letter.
     #[error("there is no such dead letter")]
     DeadLetterNotFound,
@@ -102,6 +105,7 @@ impl From<Error> for Status {
             Error::DeliveryResentTooOften(limit) => (Code::FailedPrecondition, "DELIVERY_RESENT_TOO_OFTEN", vec![("limit", limit.to_string())], None),
             Error::AddressSuppressed => (Code::FailedPrecondition, "ADDRESS_SUPPRESSED", vec![], None),
             Error::SuppressionNotFound => (Code::NotFound, "SUPPRESSION_NOT_FOUND", vec![], None),
+            Error::LinkInvalid => (Code::NotFound, "LINK_INVALID", vec![], None),
             Error::DeadLetterNotFound => (Code::NotFound, "DEAD_LETTER_NOT_FOUND", vec![], None),
             Error::DeadLetterDecided => (Code::FailedPrecondition, "DEAD_LETTER_DECIDED", vec![], None),
             Error::DeadLetterUnreadable => (Code::FailedPrecondition, "DEAD_LETTER_UNREADABLE", vec![], None),

@@ -15,9 +15,9 @@ use api::notification::v1::{
     ListTemplatesRequest, ListTemplatesResponse, PreviewTemplateRequest, PreviewTemplateResponse,
     RecordAttemptRequest, RecordAttemptResponse, RenderMailRequest, RenderMailResponse,
     ReplayDeadLetterRequest, ReplayDeadLetterResponse, ReportBounceRequest, ReportBounceResponse,
-    ResendDeliveryRequest, ResendDeliveryResponse, UpdateSenderRequest, UpdateSenderResponse,
-    UpdateTemplateRequest, UpdateTemplateResponse, WithdrawDeliveryRequest,
-    WithdrawDeliveryResponse,
+    ResendDeliveryRequest, ResendDeliveryResponse, UnsubscribeRequest, UnsubscribeResponse,
+    UpdateSenderRequest, UpdateSenderResponse, UpdateTemplateRequest, UpdateTemplateResponse,
+    WithdrawDeliveryRequest, WithdrawDeliveryResponse,
     dead_letter_service_server::{DeadLetterService, DeadLetterServiceServer},
     delivery_service_server::{DeliveryService, DeliveryServiceServer},
     sender_service_server::{SenderService, SenderServiceServer},
@@ -154,6 +154,13 @@ impl SuppressionService for Grpc {
         Ok(suppressions::delete::delete_suppression(&self.0, &caller, request.into_inner())
             .await?
             .into())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: Request<UnsubscribeRequest>,
+    ) -> Result<Response<UnsubscribeResponse>, Status> {
+        Ok(suppressions::unsubscribe::unsubscribe(&self.0, request.into_inner()).await?.into())
     }
 }
 

@@ -36,12 +36,16 @@ use anyhow::ensure;
 use api::notification::v1::Sender;
 use bus::{DeadLetterHandler, RetrySteps};
 use db::Database;
-use kernel::{Clock, MailDomain};
+use kernel::{Clock, MailDomain, SealKey};
 use service::{Chore, Infra, Module, Peers};
 
 use crate::{engine::Engine, entity::sender::Said, instruments::Instruments, migration::Migrator};
 
 const NAME: &str = "notification";
+
+/// The RPC that needs no token: the link's token is its credential.
+const PUBLIC: &[&str] = &["/usher.notification.v1.SuppressionService/Unsubscribe"];
+
 /// The name that mails come from where nobody says another.
 const SENDER: &str = "Usher";
 
@@ -56,6 +60,10 @@ struct Notification {
     retry_steps: RetrySteps,
     /// The domains that mails may come from.
     sender_domains: Vec<MailDomain>,
+    /// Seals what stops reminders, and nothing else.
+    unsubscribe_key: SealKey,
+    /// Where people reach the gateway.
+    public_url: String,
 }
 
 impl Notification {
@@ -68,6 +76,8 @@ impl Notification {
             instruments: Instruments::new(),
             retry_steps: infra.settings.retry_steps.clone(),
             sender_domains: infra.settings.mail_sender_domains.clone(),
+            unsubscribe_key: infra.seal_key("unsubscribe"),
+            public_url: infra.settings.public_url.clone(),
         })
     }
 
@@ -106,6 +116,7 @@ pub async fn build(infra: &Infra) -> anyhow::Result<Module> {
     Ok(Module {
         grpc: Some(grpc::routes(notification, infra.settings.message_bytes)),
         database: Some(database),
+        public: PUBLIC,
         timers,
         dead_letters: Some(dead_letters),
         chores: vec![prune],

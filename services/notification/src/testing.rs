@@ -22,7 +22,7 @@ use prost::Message as _;
 use service::Message;
 use testkit::{Bench, Connection, Served, eventually};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use self::peers::Peers;
@@ -173,6 +173,11 @@ impl Stage {
     /// A signed-in person.
     pub(crate) fn person(&self) -> Caller {
         self.caller(self.bench.person_token(self.bench.infra.clock.new_id()))
+    }
+
+    /// Somebody without a token.
+    pub(crate) fn nobody(&self) -> Channel {
+        self.served.channel.clone()
     }
 
     fn caller(&self, token: String) -> Caller {

@@ -19,6 +19,7 @@ const PUBLIC: &[&str] = &[
     "usher.identity.v1.SessionService/CreateSession",
     "usher.identity.v1.SessionService/RefreshSession",
     "usher.identity.v1.UserService/EnrolUser",
+    "usher.notification.v1.SuppressionService/Unsubscribe",
     "usher.organisation.v1.InvitationService/InspectInvitationLink",
 ];
 

@@ -16,6 +16,10 @@ use api::{
         session_service_server::{SessionService, SessionServiceServer},
         user_service_server::{UserService, UserServiceServer},
     },
+    notification::v1::{
+        self as notification,
+        suppression_service_server::{SuppressionService, SuppressionServiceServer},
+    },
     organisation::v1::{
         self as organisation,
         access_request_service_server::AccessRequestServiceServer,
@@ -102,9 +106,14 @@ impl Double {
             .add_service(PermissionServiceServer::new(world.clone()))
             .add_service(AccessRequestServiceServer::new(world.clone()))
             .add_service(ApplicationServiceServer::new(world.clone()))
-            .add_service(AuditServiceServer::new(world.clone()));
+            .add_service(AuditServiceServer::new(world.clone()))
+            .add_service(SuppressionServiceServer::new(world.clone()));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        let gateway = gateway(&[("identity_url", &url), ("organisation_url", &url)]);
+        let gateway = gateway(&[
+            ("identity_url", &url),
+            ("organisation_url", &url),
+            ("notification_url", &url),
+        ]);
         Self { gateway, world }
     }
 
@@ -211,6 +220,19 @@ impl UserService for World {
         let identity::EnrolUserRequest { link_token, display_name, .. } = request.get_ref();
         self.note("EnrolUser", &format!("{link_token} {display_name}"), &request)?;
         Ok(Response::new(identity::EnrolUserResponse { user: self.user(), tokens: tokens() }))
+    }
+}
+
+#[tonic::async_trait]
+impl SuppressionService for World {
+    async fn unsubscribe(
+        &self,
+        request: Request<notification::UnsubscribeRequest>,
+    ) -> Answer<notification::UnsubscribeResponse> {
+        let notification::UnsubscribeRequest { token, validate_only } = request.get_ref();
+        let what = if *validate_only { "may" } else { "does" };
+        self.note("Unsubscribe", &format!("{token} {what}"), &request)?;
+        Ok(Response::new(notification::UnsubscribeResponse {}))
     }
 }
 

@@ -273,6 +273,46 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn only_a_reminder_says_how_to_stop_reminders() {
+        let stage = Stage::set(World::default()).await;
+        let asked = stage.request(AccessRequestMail::Asked);
+        let reminded = stage.request(AccessRequestMail::Reminded);
+        for event in [stage.event(), stage.expired(), asked, stage.reminder(), reminded] {
+            assert_eq!(stage.hear(event).await, Ok(()));
+        }
+        let mails = stage.sink.mails();
+        let heads = mails.iter().map(|mail| String::from_utf8(mail.raw.clone()).unwrap());
+        // As it goes over the wire: each in one piece.
+        let heads: Vec<_> = heads.map(|raw| format!("\r\n{raw}")).collect();
+        let token = "t".repeat(70);
+        let link = format!("\r\nList-Unsubscribe: <https://usher.example/unsubscribe/{token}>\r\n");
+        let post = "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n";
+        for (head, is_reminder) in heads.iter().zip([false, false, false, true, true]) {
+            assert_eq!(head.matches(&link).count(), usize::from(is_reminder), "{head}");
+            assert_eq!(head.matches(post).count(), usize::from(is_reminder), "{head}");
+            assert_eq!(head.contains("List-Unsubscribe"), is_reminder, "{head}");
+        }
+        assert_eq!(heads.len(), 5);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_stands_in_a_link_stays_in_its_header() {
+        for attack in ATTACKS {
+            let unsubscribe_url = format!("https://usher.example/before{attack}after");
+            let stage = Stage::set(World { unsubscribe_url, ..World::default() }).await;
+            assert_eq!(stage.hear(stage.reminder()).await, Ok(()), "{attack:?}");
+            let commands = stage.sink.commands();
+            let verbs: Vec<_> = commands.iter().map(|line| line.get(..4).unwrap()).collect();
+            assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"], "{attack:?}");
+            let raw = String::from_utf8(stage.sink.mails()[0].raw.clone()).unwrap();
+            for line in raw.split("\r\n") {
+                assert!(!line.contains(['\r', '\n', '\0']), "{attack:?}: {line:?}");
+                assert!(!line.starts_with("Bcc:"), "{attack:?}: {line:?}");
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn that_an_invitation_has_expired_is_told_once_and_without_a_link() {
         let stage = Stage::set(World::default()).await;
         stage.world().mail.link = String::new();

@@ -153,8 +153,12 @@ impl DeliveryService for Fakes {
             give_up(delivery, reason);
         }
         let claim_id = if *is_final { String::new() } else { "claim".to_owned() };
+        let is_reminder = !*is_final && delivery.template.contains("remind");
         let delivery = Some(delivery.clone());
-        Ok(Response::new(notification::ClaimDeliveryResponse { delivery, claim_id }))
+        let unsubscribe_url =
+            if is_reminder { world.unsubscribe_url.clone() } else { String::new() };
+        let answer = notification::ClaimDeliveryResponse { delivery, claim_id, unsubscribe_url };
+        Ok(Response::new(answer))
     }
 
     async fn extend_claim(

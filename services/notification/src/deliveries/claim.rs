@@ -1,6 +1,6 @@
 use api::notification::v1::{ClaimDeliveryRequest, ClaimDeliveryResponse};
 use db::Transaction;
-use kernel::{EmailAddress, Fields, Malformed, Time, Uuid, parse_id};
+use kernel::{EmailAddress, Fields, Malformed, Sealed, Time, Uuid, parse_id};
 use prost_types::Timestamp;
 use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 use service::Caller;
@@ -26,8 +26,8 @@ use crate::{
 /// minute after it was taken or extended. A delivery in a final state is answered without a claim, so
 /// that an event that arrives again sends nothing; only what was given up begins anew when an operator
 /// has replayed the event, and what was taken for lost goes on when it turns up.
-/// An address on the suppression list is sent nothing, and what made 20 workers in a row crash is given
-/// up. A mail is about an invitation or about an access request, not both.
+/// An address on the suppression list is sent nothing, or, if it has unsubscribed, no reminder; each
+/// reminder that is sent comes with a link that does so. What made 20 workers in a row crash is given up. A mail is about an invitation or about an access request, not both.
 /// Permission: the scope `deliveries.write`. Event: `notification.delivery.suppressed.v1`,
 /// `….failed.v1`, when the call leads to such a state.
 pub(crate) async fn claim_delivery(
@@ -65,7 +65,7 @@ pub(crate) async fn claim_delivery(
         }
     }
     let claim_id = notification.clock.new_id();
-    take(&tx, &mut row, claim_id, now).await?;
+    take(&tx, &mut row, template, claim_id, now).await?;
     if row.state == State::Sending {
         template.key().clone_into(&mut row.template);
         wanted.locale.as_str().clone_into(&mut row.locale);
@@ -82,13 +82,25 @@ pub(crate) async fn claim_delivery(
         notification.instruments.delivery(&row);
     }
     let claim_id = if is_claimed { claim_id.to_string() } else { String::new() };
-    Ok(ClaimDeliveryResponse { delivery: Some(row.into()), claim_id })
+    let is_reminder = is_claimed && Template::is_reminder(template.key());
+    let unsubscribe_url =
+        if is_reminder { unsubscribe_url(notification, &row) } else { String::new() };
+    Ok(ClaimDeliveryResponse { delivery: Some(row.into()), claim_id, unsubscribe_url })
+}
+
+/// Where whoever gets a reminder stops them all. The token names the delivery, not the address: nothing
+/// about a person stands in an address that proxies write down.
+fn unsubscribe_url(notification: &Notification, row: &Model) -> String {
+    let sealed = Sealed { id: row.id, generation: row.generation };
+    let token = notification.unsubscribe_key.seal(sealed);
+    format!("{}/unsubscribe/{token}", notification.public_url)
 }
 
 /// Claims a delivery that nobody holds, or comes to the end of it.
 async fn take(
     tx: &Transaction,
     row: &mut Model,
+    template: Template,
     claim_id: Uuid,
     now: Time,
 ) -> Result<(), db::DbErr> {
@@ -99,8 +111,8 @@ async fn take(
     }
     if row.losses >= CRASH_LOOP {
         row.turn(State::Failed, Reason::CrashLoop, now);
-    } else if let Some(suppressed) = suppression::find(&**tx, &row.recipient).await? {
-        row.turn(State::Suppressed, suppressed.reason.word(), now);
+    } else if let Some(why) = suppression::against(&**tx, &row.recipient, template.key()).await? {
+        row.turn(State::Suppressed, why.word(), now);
     } else {
         row.turn(State::Sending, Reason::Nothing, now);
         row.claim_id = Some(claim_id);

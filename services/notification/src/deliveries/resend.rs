@@ -19,7 +19,8 @@ use crate::{
 ///
 /// Rule: from `failed`, `bounced` and `suppressed`, and from `sent` only if that is meant, for the
 /// recipient gets a second mail. What is on its way is left alone: of two resends at once there is one.
-/// Not to an address on the suppression list, and 19 times at most.
+/// Not to an address on the suppression list (a reminder: neither to one that has unsubscribed), and
+/// 19 times at most.
 /// Permission: `deliveries.resend` at its organisation, or the scope of that name; a delivery that the
 /// caller may not read answers exactly like one that does not exist.
 /// Event: `notification.delivery.queued.v1`, which becomes the mail.
@@ -46,7 +47,7 @@ pub(crate) async fn resend_delivery(
     let tx = notification.database.begin().await?;
     let mut row = delivery::hold(&tx, id).await?.ok_or(Error::DeliveryNotFound)?;
     require_resendable(&row, force)?;
-    if suppression::find(&*tx, &row.recipient).await?.is_some() {
+    if suppression::against(&*tx, &row.recipient, &row.template).await?.is_some() {
         return Err(Error::AddressSuppressed);
     }
     // A worker may still be at what has bounced meanwhile: its record finds the claim lost.

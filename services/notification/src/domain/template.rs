@@ -70,6 +70,12 @@ impl Template {
         }
     }
 
+    /// Whether mails of this name come again about what their reader knows: those that one can
+    /// unsubscribe from. Every other mail is a single notice of one's own case.
+    pub(crate) fn is_reminder(key: &str) -> bool {
+        [Self::InvitationReminder, Self::AccessRequestReminded].iter().any(|it| it.key() == key)
+    }
+
     /// The template of a name, if there is one.
     pub(crate) fn find(key: &TemplateKey) -> Option<Self> {
         Self::ALL.into_iter().find(|template| template.key() == key.0)

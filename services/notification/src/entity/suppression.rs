@@ -5,9 +5,9 @@ use db::{PageRequest, Transaction};
 use kernel::{EmailAddress, Time, Uuid};
 use sea_orm::{ActiveValue::Set, QueryTrait as _, entity::prelude::*, sea_query::OnConflict};
 
-use crate::domain::delivery::Reason as Word;
+use crate::domain::{delivery::Reason as Word, template::Template};
 
-/// An address that no mail goes to.
+/// An address that no mail goes to, or no reminder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "suppressions")]
 pub(crate) struct Model {
@@ -29,6 +29,8 @@ pub(crate) enum Reason {
     Bounced,
     Complained,
     Manual,
+    /// From reminders; every other mail goes there.
+    Unsubscribed,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -44,6 +46,16 @@ pub(crate) async fn find(
     Entity::find_by_id(email.to_owned()).one(connection).await
 }
 
+/// Why no mail of a template goes to a normalised address; `None` if it does.
+pub(crate) async fn against(
+    connection: &impl ConnectionTrait,
+    email: &str,
+    template: &str,
+) -> Result<Option<Reason>, DbErr> {
+    let reason = find(connection, email).await?.map(|row| row.reason);
+    Ok(reason.filter(|&it| it != Reason::Unsubscribed || Template::is_reminder(template)))
+}
+
 /// A page of all, or of those of one address.
 pub(crate) async fn list(
     connection: &impl ConnectionTrait,
@@ -55,8 +67,11 @@ pub(crate) async fn list(
     page.apply(all, None::<Column>, Column::Id).all(connection).await
 }
 
-/// Puts an address on the list, unless it is there: the first reason stays.
+/// Puts an address on the list, unless it is there: the first reason stays. One that has only
+/// unsubscribed is there no stronger than that: every other reason takes its place, and it takes that
+/// of none. One statement decides, so that no order of two calls can weaken a reason.
 pub(crate) async fn insert_unless_there(tx: &Transaction, row: Model) -> Result<(), DbErr> {
+    let is_stronger = row.reason != Reason::Unsubscribed;
     let row = ActiveModel {
         email: Set(row.email),
         id: Set(row.id),
@@ -65,7 +80,13 @@ pub(crate) async fn insert_unless_there(tx: &Transaction, row: Model) -> Result<
         delivery_id: Set(row.delivery_id),
         created_at: Set(row.created_at),
     };
-    let key = OnConflict::column(Column::Email).do_nothing().to_owned();
+    let mut key = OnConflict::column(Column::Email);
+    if is_stronger {
+        let all = [Column::Id, Column::Reason, Column::Note, Column::DeliveryId, Column::CreatedAt];
+        key.update_columns(all).action_and_where(Column::Reason.eq(Reason::Unsubscribed));
+    } else {
+        key.do_nothing();
+    }
     Entity::insert(row).on_conflict(key).exec_without_returning(&**tx).await.map(|_| ())
 }
 
@@ -104,6 +125,7 @@ impl Reason {
             Self::Bounced => Word::Bounced,
             Self::Complained => Word::Complained,
             Self::Manual => Word::Manual,
+            Self::Unsubscribed => Word::Unsubscribed,
         }
     }
 }
@@ -114,6 +136,7 @@ impl From<Model> for Suppression {
             Reason::Bounced => SuppressionReason::Bounced,
             Reason::Complained => SuppressionReason::Complained,
             Reason::Manual => SuppressionReason::Manual,
+            Reason::Unsubscribed => SuppressionReason::Unsubscribed,
         };
         Self {
             email: row.email,

@@ -11,7 +11,8 @@ use crate::{
 
 /// Puts an address on the suppression list: no mail goes there any more.
 ///
-/// Rule: one that is there already stays as it is, with its first reason, and is answered.
+/// Rule: one that is there already stays as it is, with its first reason, and is answered; one that
+/// has only unsubscribed from reminders is put there as if it were not.
 /// Permission: `operations.manage` at the platform, or the scope of that name. Event: none.
 pub(crate) async fn create_suppression(
     notification: &Notification,
