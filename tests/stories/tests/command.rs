@@ -215,6 +215,7 @@ async fn serve_waits_for_its_database_and_stops_when_told() {
         ("USHER_BUS_URL", "amqp://127.0.0.1:1"),
         ("USHER_CACHE_URL", "redis://127.0.0.1:1"),
         ("USHER_SERVICE_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("USHER_SECRET_KEY", "fedcba9876543210fedcba9876543210"),
         ("USHER_LISTEN", "127.0.0.1:0"),
         ("USHER_MANAGEMENT_LISTEN", "127.0.0.1:0"),
     ];
@@ -238,6 +239,7 @@ async fn serve_refuses_tables_that_are_not_up_to_date() {
         ("USHER_BUS_URL", "memory:"),
         ("USHER_CACHE_URL", "memory:"),
         ("USHER_SERVICE_SECRET", secret),
+        ("USHER_SECRET_KEY", secret),
     ];
     let mut process = Process::start(folder.path(), "serve", &["serve", "notification"], &settings);
     assert_eq!(process.exit().await.code(), Some(1));
