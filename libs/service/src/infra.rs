@@ -39,7 +39,7 @@ impl Infra {
         Ok(Self {
             bus: Bus::open(&settings.bus_url, settings.retry_steps.clone()),
             cache: Cache::open(&settings.cache_url)?,
-            mail: if mails { Some(mail(&settings, &clock)?) } else { None },
+            mail: if mails { Some(Mail::open(&settings, &clock)?) } else { None },
             keys,
             clock,
             settings: Arc::new(settings),
@@ -74,10 +74,6 @@ impl Infra {
     pub fn has_mailbox(&self) -> bool {
         matches!(self.settings.smtp_url, MailUrl::Mailbox(_)) && self.mail.is_some()
     }
-}
-
-fn mail(settings: &Settings, clock: &Clock) -> anyhow::Result<Mail> {
-    Mail::open(&settings.smtp_url, settings.dkim.clone(), clock)
 }
 
 fn signer(settings: &Settings) -> Signer {

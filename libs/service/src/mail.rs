@@ -14,8 +14,10 @@ use mail_parser::MessageParser;
 use serde::Serialize;
 
 pub use dkim::{Dkim, DkimKey};
-pub use smtp::Smtp;
+pub use smtp::{Smtp, SmtpOffer};
 pub use url::SmtpUrl;
+
+use crate::Settings;
 
 /// Where mail goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,20 +83,42 @@ impl From<io::Error> for MailReply {
 }
 
 impl Mail {
-    /// Opens the transport. A server is connected when there is something to send; what goes there is
-    /// signed if there is a key.
-    pub fn open(url: &MailUrl, dkim: Option<Arc<Dkim>>, clock: &Clock) -> anyhow::Result<Self> {
-        Ok(match url {
-            MailUrl::Smtp(url) => Self::Smtp(Smtp::open(url, dkim, clock)?),
+    /// Opens the transport. A server is connected when there is something to send, with as many
+    /// connections as mails go at once; what goes there is signed if there is a key.
+    pub fn open(settings: &Settings, clock: &Clock) -> anyhow::Result<Self> {
+        Ok(match &settings.smtp_url {
+            MailUrl::Smtp(url) => {
+                let dkim = settings.dkim.clone();
+                Self::Smtp(Smtp::open(url, dkim, settings.mails_at_once, clock)?)
+            }
             MailUrl::Mailbox(directory) => Self::Mailbox(Mailbox::open(directory, clock.clone())?),
         })
     }
 
-    /// Hands a mail over; `Ok` means that the server is now responsible for it.
-    pub async fn send(&self, mail: Message) -> Result<(), MailError> {
+    /// Asks for a mail to be taken; what is broken off here has not gone out.
+    pub async fn offer(&self, mail: Message) -> Result<Offer, MailError> {
+        Ok(match self {
+            Self::Smtp(smtp) => Offer::Smtp(Box::new(smtp.offer(&mail).await?)),
+            Self::Mailbox(mailbox) => Offer::Mailbox(mailbox.clone(), mail),
+        })
+    }
+}
+
+/// A mail that is to be handed over next.
+pub enum Offer {
+    /// To a mail server that waits for it.
+    Smtp(Box<SmtpOffer>),
+    /// To a folder.
+    Mailbox(Mailbox, Message),
+}
+
+impl Offer {
+    /// Hands the mail over; `Ok` means that the server is now responsible for it. Whether what is broken
+    /// off here has gone out nobody knows.
+    pub async fn hand_over(self) -> Result<(), MailError> {
         match self {
-            Self::Smtp(smtp) => smtp.send(&mail).await,
-            Self::Mailbox(mailbox) => {
+            Self::Smtp(offer) => offer.hand_over().await,
+            Self::Mailbox(mailbox, mail) => {
                 mailbox.keep(&mail).map_err(|error| MailError::Delayed(error.into()))
             }
         }

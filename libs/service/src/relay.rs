@@ -290,6 +290,18 @@ mod tests {
         }
     }
 
+    fn relay(database: &Database, bus: Bus, clock: &Clock) -> Relay {
+        Relay {
+            service: "test",
+            database: database.clone(),
+            bus,
+            clock: clock.clone(),
+            steps: RetrySteps::default(),
+            window: 1,
+            instruments: Instruments::new(),
+        }
+    }
+
     async fn tables(folder: &tempfile::TempDir) -> Database {
         let url = db::DatabaseUrl::Sqlite(folder.path().to_owned());
         let database = Database::connect(&url, "test", 2).await.unwrap();
@@ -318,10 +330,7 @@ mod tests {
         });
         let queue = Queue { name: "test", bindings: &["test.told.v1"], concurrency: 1 };
         let _bound = bus.consume(queue, handler, CancellationToken::new());
-        let (service, window, steps) = ("test", 1, RetrySteps::default());
-        let instruments = Instruments::new();
-        let relay =
-            Relay { service, database: database.clone(), bus, clock, steps, window, instruments };
+        let relay = relay(&database, bus, &clock);
         tokio::time::timeout(Duration::from_secs(10), relay.run(stop)).await.expect("it was told");
         assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 0);
     }
@@ -337,10 +346,7 @@ mod tests {
         tx.commit().await.unwrap();
         assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 2);
         let bus = Bus::open(&BusUrl::Memory, RetrySteps::default());
-        let (service, window, steps) = ("test", 1, RetrySteps::default());
-        let instruments = Instruments::new();
-        let relay =
-            Relay { service, database: database.clone(), bus, clock, steps, window, instruments };
+        let relay = relay(&database, bus, &clock);
         for _ in 0..2 {
             let rows = relay.claim().await.unwrap();
             assert!(!relay.publish(rows).await, "the bus is there");
@@ -361,10 +367,7 @@ mod tests {
         tx.commit().await.unwrap();
         for (url, attempt) in [("memory:", 2), ("amqp://127.0.0.1:1", 1)] {
             let bus = Bus::open(&BusUrl::parse(url).unwrap(), RetrySteps::default());
-            let (service, window, steps) = ("test", 1, RetrySteps::default());
-            let (clock, instruments) = (clock.clone(), Instruments::new());
-            let database = database.clone();
-            let relay = Relay { service, database, bus, clock, steps, window, instruments };
+            let relay = relay(&database, bus, &clock);
             let mut row =
                 outbox::claim(&relay.database, relay.clock.now(), LEASE, 1).await.unwrap();
             let row = row.pop().expect("an event");

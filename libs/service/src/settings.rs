@@ -175,7 +175,7 @@ impl Settings {
             smtp_url: reader.needed("smtp_url", MailUrl::parse, MailUrl::Mailbox(PathBuf::new())),
             mail_sender_domains: reader.read("mail_sender_domains", parse_domains, Vec::new()),
             dkim: None,
-            mails_at_once: reader.number("mails_at_once", 1, 200),
+            mails_at_once: reader.number("mails_at_once", 2, 96),
             mails_at_once_per_domain: reader.number("mails_at_once_per_domain", 1, 200),
             mails_per_domain_minute: reader.number("mails_per_domain_minute", 0, 1_000_000),
             mail_from: reader.email("mail_from"),

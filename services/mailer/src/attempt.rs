@@ -131,7 +131,7 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
     };
     fault::point("before-claim");
     // Held until what became of the mail is recorded.
-    let seat = mailer.lanes.seat(recipient.domain()).await?;
+    let mut seat = mailer.lanes.seat(recipient.domain()).await?;
     let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
     let claim = client.claim_delivery(request).await;
     let claim = claim.map_err(|status| refusal("ClaimDelivery", &status))?.into_inner();
@@ -153,7 +153,7 @@ pub(crate) async fn deliver(mailer: &Mailer, auth: Auth, due: Due<'_>) -> Result
         application_id,
         variables,
     };
-    attempt(mailer, auth, &seat, claimed).await
+    attempt(mailer, auth, &mut seat, claimed).await
 }
 
 /// Nothing is to be sent for an event any more, and nobody is to wait for it.
@@ -182,7 +182,7 @@ fn given_up(delivery: &Delivery) -> Option<Refusal> {
 async fn attempt(
     mailer: &Mailer,
     auth: Auth,
-    seat: &Seat,
+    seat: &mut Seat,
     attempt: Attempt,
 ) -> Result<(), Refusal> {
     let failure = send(mailer, auth.clone(), seat, &attempt).await.err();
@@ -235,7 +235,12 @@ fn enhanced_status(words: &str) -> String {
     words.split_whitespace().find(is_status).unwrap_or_default().to_owned()
 }
 
-async fn send(mailer: &Mailer, auth: Auth, seat: &Seat, attempt: &Attempt) -> Result<(), Failure> {
+async fn send(
+    mailer: &Mailer,
+    auth: Auth,
+    seat: &mut Seat,
+    attempt: &Attempt,
+) -> Result<(), Failure> {
     let Attempt {
         delivery,
         claim_id,
@@ -275,26 +280,29 @@ async fn send(mailer: &Mailer, auth: Auth, seat: &Seat, attempt: &Attempt) -> Re
     let message = compose(envelope, &subject, &text, &html).map_err(|error| {
         Failure::own(true, "composing", "the mail cannot be composed", error.to_string())
     })?;
-    let on_its_way = seat.on_its_way();
     let sent = tokio::select! {
-        sent = timeout(SENDING, mailer.mail.send(message)) => sent,
+        sent = timeout(SENDING, transmit(mailer, seat, message)) => sent,
         () = lost(mailer, delivery, claim_id) => {
             let kind = "the claim was lost while the mail was on its way";
             return Err(Failure::own(false, "other", kind, kind.to_owned()));
         }
     };
-    drop(on_its_way);
-    match sent {
-        Ok(Ok(())) => {
-            fault::point("after-smtp-250");
-            Ok(())
-        }
-        Ok(Err(error)) => Err(answered(error)),
-        Err(_) => {
-            let kind = "the mail server took longer than 18 minutes";
-            Err(Failure::own(false, "timeout", kind, kind.to_owned()))
-        }
-    }
+    sent.unwrap_or_else(|_| {
+        let kind = "the mail server took longer than 18 minutes";
+        Err(Failure::own(false, "timeout", kind, kind.to_owned()))
+    })
+}
+
+async fn transmit(mailer: &Mailer, seat: &mut Seat, mail: lettre::Message) -> Result<(), Failure> {
+    let mut on_its_way = seat.set_out();
+    let Some(offered) = on_its_way.offer(mailer.mail.offer(mail)).await else {
+        let kind = "the mail server is slow with too many domains";
+        return Err(Failure::own(false, "timeout", kind, kind.to_owned()));
+    };
+    let handing_over = offered.map_err(answered)?.hand_over();
+    on_its_way.hand_over(handing_over).await.map_err(answered)?;
+    fault::point("after-smtp-250");
+    Ok(())
 }
 
 /// Holds the claim while the mail is on its way. It ends only when somebody else has the delivery: then
@@ -433,18 +441,18 @@ mod tests {
             let stage = stage.clone();
             hearing.spawn(async move { stage.hear(event).await });
         }
-        eventually("they are held", async || (stage.sink.offered().len() == 8).then_some(())).await;
+        eventually("they are held", async || (stage.sink.offered().len() == 2).then_some(())).await;
         for number in 0..20 {
             let event = stage.event_to(&format!("p{number}@example.com"));
             assert_eq!(stage.hear(event).await, Ok(()));
         }
-        assert_eq!((stage.sink.offered().len(), stage.sink.taken()), (28, 20));
+        assert_eq!((stage.sink.offered().len(), stage.sink.taken()), (22, 20));
         // What has its share's places is held, and the others have come back without an attempt.
-        for _ in 8..200 {
+        for _ in 2..200 {
             let answer = hearing.join_next().await.unwrap().unwrap();
             assert!(matches!(answer, Err(Refusal::Later(..))), "{answer:?}");
         }
-        assert_eq!(stage.world().claims.len(), 28);
+        assert_eq!(stage.world().claims.len(), 22);
         stage.sink.relent();
         while let Some(answer) = hearing.join_next().await {
             assert_eq!(answer.unwrap(), Ok(()));

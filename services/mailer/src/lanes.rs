@@ -1,45 +1,56 @@
 //! How many mails go to a domain at once, so that one that is slow or dead holds up no other.
 //!
-//! All mails share [`SLOTS`] places of each queue and `mails_at_once` connections; the addresses of one
-//! domain have `mails_at_once_per_domain` of them. What is above that
+//! Of the `mails_at_once` connections one half is for *prompt* domains: the last mail to one, and each
+//! that is on its way, was with the mail server for less than a second. The other half is for slow ones.
 //!
-//! - waits in its place while the domain is *prompt*: its last mail, and each that is on its way, has
-//!   been with the mail server for less than a second. Its turn comes soon.
-//! - gives its place back when the domain is not, and comes again: after the first retry step, or a
-//!   longer one for which the domain has been silent already. That is no attempt, and claims nothing.
+//! - A prompt domain has up to `mails_at_once_per_domain` mails on their way. What is above that waits
+//!   in its place if its turn comes within a second; otherwise it gives its place back and comes again.
+//! - A slow domain has two, among the slow. What is above that comes again: after the first retry step,
+//!   or a longer one for which the domain has been silent already. That is no attempt, and claims
+//!   nothing. One prompt mail makes the domain prompt again.
+//! - A domain of which nothing is known yet has two, among the prompt.
+//! - A mail that turns out to be slow gives its place among the prompt up after a second, and goes on
+//!   among the slow. If all of those are taken it is broken off, unless the mail server has begun to
+//!   read it: then nobody would know whether it went out.
 //!
-//! So each of `k` slow domains holds its share, and once, when it turns slow, at most one second of all
-//! the places; the others have the `mails_at_once - k * mails_at_once_per_domain` places that are left.
+//! So a slow domain takes a place from the prompt ones for one second at most, however many others are
+//! dead. Only mails that hang at their very last answer can hold a place for longer, once they have
+//! taken all of the slow.
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use service::{Refusal, Settings};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-/// How many messages of a queue are handled at once.
-pub(crate) const SLOTS: u16 = 48;
+/// How many messages of a queue are handled at once: those of all connections at most, of which the slow
+/// take half.
+pub(crate) const SLOTS: u16 = 96;
 
 /// What a mail to a prompt domain takes at most.
 const PROMPT: Duration = Duration::from_secs(1);
+/// How many mails go at once to a domain that is slow, or of which nothing is known.
+const NARROW: usize = 2;
 /// The longest that what is above a domain's share stays away because the domain is silent.
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// How much sooner than its rate allows a mail may go: as long as one stays away.
 const BURST: Duration = Duration::from_secs(5);
-/// How long a mail waits for a place among all.
+/// How long a mail waits for a place among the prompt.
 const WAITING: Duration = Duration::from_secs(60);
 /// How many domains are remembered.
 const REMEMBERED: usize = 10_000;
 
 /// The lanes of all domains.
 pub(crate) struct Lanes {
-    all: Arc<Semaphore>,
+    prompt: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
     share: usize,
     /// The time between two mails to a domain.
     interval: Duration,
@@ -47,31 +58,39 @@ pub(crate) struct Lanes {
 }
 
 struct Lane {
+    /// How wide it is when the domain is prompt.
+    share: usize,
     seats: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
 struct State {
+    /// How many seats there are.
+    width: usize,
     /// When each mail that is on its way set out, by a number.
     begun: Vec<(u64, Instant)>,
     next: u64,
-    last_was_slow: bool,
+    /// How long the last mail took; `None` before the first.
+    last_took: Option<Duration>,
     last_ended: Instant,
     /// When the next mail may go by its rate.
     due: Instant,
 }
 
-/// A place among the mails to a domain, and among all.
+/// A place among the mails to a domain, and among the prompt or the slow of all.
 pub(crate) struct Seat {
     lane: Arc<Lane>,
     _of_domain: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    of_all: OwnedSemaphorePermit,
+    is_slow: bool,
+    slow: Arc<Semaphore>,
 }
 
 /// As long as it lives, the mail server has the mail.
 pub(crate) struct OnItsWay<'a> {
-    lane: &'a Lane,
+    seat: &'a mut Seat,
     number: u64,
+    begun: Instant,
 }
 
 impl Lanes {
@@ -83,37 +102,31 @@ impl Lanes {
 
     fn of(all: usize, share: usize, per_minute: u32) -> Arc<Self> {
         let interval = Duration::from_secs(60).checked_div(per_minute).unwrap_or_default();
-        let all = Arc::new(Semaphore::new(all));
-        Arc::new(Self { all, share, interval, lanes: Mutex::default() })
+        let slow = Arc::new(Semaphore::new(all / 2));
+        let prompt = Arc::new(Semaphore::new(all - all / 2));
+        Arc::new(Self { prompt, slow, share, interval, lanes: Mutex::default() })
     }
 
     /// A place for a mail to a domain.
     pub(crate) async fn seat(&self, domain: &str) -> Result<Seat, Refusal> {
-        let later = |pause, why: &str| Err(Refusal::Later(pause, why.to_owned()));
-        let closed = |_| Refusal::Retry("the mailer ends".to_owned());
         let lane = self.lane(domain);
-        let mut waiting = Box::pin(lane.seats.clone().acquire_owned());
-        let of_domain = loop {
-            let prompt_until = lock(&lane.state).prompt_until();
-            tokio::select! {
-                biased;
-                seat = &mut waiting => break seat.map_err(closed)?,
-                () = sleep_until(prompt_until) => {}
-            }
-            if let Some(silent) = lock(&lane.state).silent_for() {
-                return later(silent, "the domain is slow and has its share");
-            }
+        let of_domain = lane.seat().await?;
+        let silent = lock(&lane.state).silent_for();
+        let of_all = match silent {
+            Some(silent) => match self.slow.clone().try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => return later(silent, "all places of slow domains are taken"),
+            },
+            None => match timeout(WAITING, self.prompt.clone().acquire_owned()).await {
+                Ok(permit) => permit.map_err(ended)?,
+                Err(_) => return later(Duration::ZERO, "all places are taken"),
+            },
         };
         if let Some(early) = lock(&lane.state).take_turn(self.interval) {
             return later(early, "the domain has had its mails of this minute");
         }
-        match timeout(WAITING, self.all.clone().acquire_owned()).await {
-            Ok(of_all) => {
-                let _of_all = of_all.map_err(closed)?;
-                Ok(Seat { lane, _of_domain: of_domain, _of_all })
-            }
-            Err(_) => later(Duration::ZERO, "all places are taken"),
-        }
+        let (is_slow, slow) = (silent.is_some(), self.slow.clone());
+        Ok(Seat { lane, _of_domain: of_domain, of_all, is_slow, slow })
     }
 
     fn lane(&self, domain: &str) -> Arc<Lane> {
@@ -123,17 +136,50 @@ impl Lanes {
         }
         let lane = lanes.entry(domain.to_owned()).or_insert_with(|| {
             let now = Instant::now();
+            let width = NARROW.min(self.share);
             let state = State {
+                width,
                 begun: Vec::new(),
                 next: 0,
-                last_was_slow: false,
+                last_took: None,
                 last_ended: now,
                 due: now,
             };
-            let seats = Arc::new(Semaphore::new(self.share));
-            Arc::new(Lane { seats, state: Mutex::new(state) })
+            let seats = Arc::new(Semaphore::new(width));
+            Arc::new(Lane { share: self.share, seats, state: Mutex::new(state) })
         });
         lane.clone()
+    }
+}
+
+impl Lane {
+    /// A place among the mails to the domain.
+    async fn seat(self: &Arc<Self>) -> Result<OwnedSemaphorePermit, Refusal> {
+        // All that sit or wait hold the lane, and the map does.
+        let ahead = Arc::strong_count(self).saturating_sub(2);
+        if let Some(too_long) = lock(&self.state).waiting_behind(ahead) {
+            return later(too_long, "many mails to the domain wait");
+        }
+        let mut waiting = Box::pin(self.seats.clone().acquire_owned());
+        loop {
+            let prompt_until = lock(&self.state).prompt_until();
+            tokio::select! {
+                biased;
+                seat = &mut waiting => {
+                    let seat = seat.map_err(ended)?;
+                    if !lock(&self.state).is_too_wide() {
+                        return Ok(seat);
+                    }
+                    seat.forget();
+                    waiting = Box::pin(self.seats.clone().acquire_owned());
+                }
+                () = sleep_until(prompt_until) => {
+                    if let Some(silent) = lock(&self.state).silent_for() {
+                        return later(silent, "the domain is slow and has its share");
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -141,15 +187,33 @@ impl State {
     /// When the domain stops being prompt, unless something changes; past if it has.
     fn prompt_until(&self) -> Instant {
         let oldest = self.begun.first().map_or_else(Instant::now, |(_, begun)| *begun);
-        if self.last_was_slow && !self.begun.is_empty() { oldest } else { oldest + PROMPT }
+        if self.is_slow() { oldest } else { oldest + PROMPT }
     }
 
-    /// For how long nothing has come of the domain's mails; `None` if it is prompt.
+    fn is_slow(&self) -> bool {
+        self.last_took.is_some_and(|took| took >= PROMPT)
+            || self.begun.first().is_some_and(|(_, begun)| begun.elapsed() >= PROMPT)
+    }
+
+    /// For how long nothing has come of the mails to a slow domain; `None` if it is prompt.
     fn silent_for(&self) -> Option<Duration> {
-        let (_, oldest) = self.begun.first()?;
-        let now = Instant::now();
-        let is_slow = self.last_was_slow || now - *oldest >= PROMPT;
-        is_slow.then(|| (now - self.last_ended.max(*oldest)).min(LONGEST_SILENCE))
+        let since = self.begun.first().map(|(_, oldest)| self.last_ended.max(*oldest));
+        let silent = since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.is_slow().then(|| silent.min(LONGEST_SILENCE))
+    }
+
+    /// How long those ahead of a mail will take, if that is too long for it to wait in its place.
+    fn waiting_behind(&self, ahead: usize) -> Option<Duration> {
+        let ahead = u32::try_from(ahead / self.width).unwrap_or(u32::MAX);
+        let waiting = self.last_took?.saturating_mul(ahead);
+        (waiting > PROMPT && !self.is_slow()).then_some(waiting.min(LONGEST_SILENCE))
+    }
+
+    /// Whether a seat must go because the domain has become slow; then it counts as gone.
+    fn is_too_wide(&mut self) -> bool {
+        let is_too_wide = self.is_slow() && self.width > NARROW;
+        self.width -= usize::from(is_too_wide);
+        is_too_wide
     }
 
     /// Takes the next turn by the domain's rate; how much too early it is, if it is.
@@ -166,24 +230,81 @@ impl State {
 
 impl Seat {
     /// The mail sets out.
-    pub(crate) fn on_its_way(&self) -> OnItsWay<'_> {
+    pub(crate) fn set_out(&mut self) -> OnItsWay<'_> {
+        let begun = Instant::now();
         let mut state = lock(&self.lane.state);
         let number = state.next;
         state.next += 1;
-        state.begun.push((number, Instant::now()));
-        OnItsWay { lane: &self.lane, number }
+        state.begun.push((number, begun));
+        drop(state);
+        OnItsWay { seat: self, number, begun }
+    }
+
+    fn go_on_among_the_slow(&mut self, place: OwnedSemaphorePermit) {
+        self.of_all = place;
+        self.is_slow = true;
+    }
+}
+
+impl OnItsWay<'_> {
+    /// The part of the way on which the mail can be broken off; `None` if it was, because it is slow and
+    /// all places of the slow are taken.
+    pub(crate) async fn offer<T>(&mut self, offering: impl Future<Output = T>) -> Option<T> {
+        let mut offering = pin!(offering);
+        if let Some(done) = self.promptly(&mut offering).await {
+            return Some(done);
+        }
+        if !self.seat.is_slow {
+            let place = self.seat.slow.clone().try_acquire_owned().ok()?;
+            self.seat.go_on_among_the_slow(place);
+        }
+        Some(offering.await)
+    }
+
+    /// The rest of the way, to its end.
+    pub(crate) async fn hand_over<T>(&mut self, handing: impl Future<Output = T>) -> T {
+        let mut handing = pin!(handing);
+        if let Some(done) = self.promptly(&mut handing).await {
+            return done;
+        }
+        if !self.seat.is_slow {
+            tokio::select! {
+                biased;
+                done = &mut handing => return done,
+                Ok(place) = self.seat.slow.clone().acquire_owned() => {
+                    self.seat.go_on_among_the_slow(place);
+                }
+            }
+        }
+        handing.await
+    }
+
+    async fn promptly<T>(&self, going: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.begun + PROMPT, going).await.ok()
     }
 }
 
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
-        let mut state = lock(&self.lane.state);
+        let Seat { lane, .. } = &*self.seat;
+        let mut state = lock(&lane.state);
+        state.begun.retain(|(number, _)| *number != self.number);
+        let took = self.begun.elapsed();
+        state.last_took = Some(took);
         state.last_ended = Instant::now();
-        if let Some(place) = state.begun.iter().position(|(number, _)| *number == self.number) {
-            let (_, begun) = state.begun.remove(place);
-            state.last_was_slow = begun.elapsed() >= PROMPT;
+        if took < PROMPT && state.width < lane.share {
+            lane.seats.add_permits(lane.share - state.width);
+            state.width = lane.share;
         }
     }
+}
+
+fn later<T>(pause: Duration, why: &str) -> Result<T, Refusal> {
+    Err(Refusal::Later(pause, why.to_owned()))
+}
+
+fn ended(_: AcquireError) -> Refusal {
+    Refusal::Retry("the mailer ends".to_owned())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -50,6 +50,11 @@ impl Ledger {
         self.lock().len()
     }
 
+    /// Whether an address was tried.
+    pub fn has(&self, email: &str) -> bool {
+        self.lock().contains_key(email)
+    }
+
     /// The addresses of those that were acknowledged, and when.
     pub fn acknowledged(&self) -> BTreeMap<String, Instant> {
         let ledger = self.lock();

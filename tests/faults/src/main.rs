@@ -142,7 +142,10 @@ impl Run {
             }
         }
         if self.has("loop") {
-            self.note(&crash_in_a_loop(100, 30).await.outcome);
+            let looped = crash_in_a_loop(100, 30).await;
+            self.note(&looped.outcome);
+            // Otherwise nothing was replayed.
+            self.is_right &= looped.dead_letters > 0;
         }
     }
 

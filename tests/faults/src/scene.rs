@@ -35,8 +35,6 @@ pub struct Scene {
     pub organisation: String,
     /// How long without a new mail means that no more will come.
     pub patience: Duration,
-    /// How much stays on its way for ever.
-    pub stuck: usize,
     /// None where everything is in one process.
     servers: Option<Servers>,
 }
@@ -63,7 +61,7 @@ impl Scene {
         let inviter = Inviter::new(&platform.http, &organisation).await;
         // A crashed mailer's claim holds for a minute.
         let patience = Duration::from_secs(100);
-        Self { platform, inviter, organisation, patience, stuck: 0, servers }
+        Self { platform, inviter, organisation, patience, servers }
     }
 
     /// The mail server.
@@ -123,24 +121,21 @@ impl Scene {
     /// Waits until every acknowledged invitation is mailed or visibly given up, or nothing moves any
     /// more; then until nothing is on its way, and compares the ledgers.
     pub async fn drain(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
-        let begun = Instant::now();
-        let last = self.until_mailed_all(ledger).await;
+        let drain = self.until_mailed_all(ledger).await;
         // What comes twice comes behind.
         self.until_at_rest().await;
-        let outcome = self.compare(fault, load, ledger).await;
-        Outcome { drain: last.saturating_duration_since(begun), ..outcome }
+        Outcome { drain, ..self.compare(fault, load, ledger).await }
     }
 
     /// The same, whatever is on its way besides.
     pub async fn arrive(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
-        let begun = Instant::now();
-        let last = self.until_mailed_all(ledger).await;
-        let outcome = self.compare(fault, load, ledger).await;
-        Outcome { drain: last.saturating_duration_since(begun), ..outcome }
+        let drain = self.until_mailed_all(ledger).await;
+        Outcome { drain, ..self.compare(fault, load, ledger).await }
     }
 
-    /// Waits until all are mailed, or nothing moves any more; when the last came.
-    async fn until_mailed_all(&self, ledger: &Ledger) -> Instant {
+    /// Waits until all are mailed, or nothing moves any more; how long until the last came.
+    async fn until_mailed_all(&self, ledger: &Ledger) -> Duration {
+        let begun = Instant::now();
         let mut missing: BTreeSet<_> = ledger.acknowledged().into_keys().collect();
         let arrive = || {
             self.sink().recipients().iter().for_each(|recipient| {
@@ -148,12 +143,14 @@ impl Scene {
             });
             missing.is_empty()
         };
-        settled(self.patience, || self.sink().taken(), arrive).await
+        let last = settled(self.patience, || self.sink().taken(), arrive).await;
+        last.saturating_duration_since(begun)
     }
 
     async fn compare(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
         let acknowledged = ledger.acknowledged();
-        let arrivals = self.sink().arrivals();
+        let (arrivals, mut mails) = (self.sink().arrivals(), self.sink().recipients());
+        mails.retain(|email| ledger.has(email));
         let missing = acknowledged.keys().filter(|email| !arrivals.contains_key(*email));
         let missing: BTreeSet<_> = missing.cloned().collect();
         let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
@@ -173,7 +170,7 @@ impl Scene {
             delivered: waits.len(),
             given_up,
             lost: missing.len() - given_up,
-            duplicates: self.sink().taken() - arrivals.len(),
+            duplicates: mails.len() - mails.iter().collect::<BTreeSet<_>>().len(),
             permitted: 0,
             median: wait(50),
             slowest: wait(99),
@@ -191,29 +188,29 @@ impl Scene {
         let owner = self.platform.owner().await;
         while calm.elapsed() < Duration::from_secs(7) && Instant::now() < deadline {
             pace.tick().await;
-            if self.on_its_way(&owner).await > self.stuck {
+            if self.is_something_on_its_way(&owner).await {
                 calm = Instant::now();
             }
         }
     }
 
-    /// How many events and messages are on their way.
-    async fn on_its_way(&self, owner: &Client) -> usize {
-        let mut count = match &self.servers {
-            Some(servers) => {
-                servers.messages_in(&self.platform.bus).await.unwrap_or(usize::MAX / 2)
-            }
-            None => 0,
-        };
+    /// Whether an event or a message is on its way, or it cannot be told.
+    async fn is_something_on_its_way(&self, owner: &Client) -> bool {
+        if let Some(servers) = &self.servers
+            && servers.messages_in(&self.platform.bus).await != Some(0)
+        {
+            return true;
+        }
         for channel in
             [self.platform.identity(), self.platform.organisation(), self.platform.notification()]
         {
             let request = with_token(owner.token(), GetOutboxStatusRequest {});
             let status = OutboxServiceClient::new(channel).get_outbox_status(request).await;
-            let waiting = status.expect("the outbox' status").into_inner().waiting;
-            count += usize::try_from(waiting).unwrap_or(usize::MAX);
+            if status.expect("the outbox' status").into_inner().waiting > 0 {
+                return true;
+            }
         }
-        count
+        false
     }
 
     /// How many of these addresses have a delivery in a state that tells an operator why no mail came.

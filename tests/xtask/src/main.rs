@@ -31,8 +31,8 @@ lines and run any test again and again without waiting for a broker to start:
 `bench` builds the measuring program for release, starts the same servers, and runs it.
 It prints its report on standard output; `cargo xtask bench --help` tells what it measures.
 
-`faults` does the same with the program that brings faults about, in a debug build; `cargo
-xtask faults --help` tells which. `test` does each of them shortly.
+`faults` does the same with the program that brings faults about, optimised but with debug
+assertions; `cargo xtask faults --help` tells which. `test` does each of them shortly.
 
 The variables:
   USHER_TEST_POSTGRES_URL              a superuser; each test creates its own database

@@ -23,14 +23,14 @@ pub fn bench(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode
     run("bench", &["--release"], arguments, interruption)
 }
 
-/// Builds with debug assertions, which the switches for guards and the points for crashes need,
-/// provides the servers, and brings the faults about.
+/// Builds in the profile `faults`, with the debug assertions that the switches for guards and the
+/// points for crashes need, provides the servers, and brings the faults about.
 ///
 /// # Errors
 ///
 /// The same.
 pub fn faults(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode> {
-    run("faults", &["--package", "usher"], arguments, interruption)
+    run("faults", &["--profile", "faults", "--package", "usher"], arguments, interruption)
 }
 
 fn run(

@@ -52,8 +52,7 @@ mod patience {
     pub(super) const MESSAGE: Duration = Duration::from_secs(13 * MINUTE);
 }
 
-/// How many connections are kept, and how long without a mail.
-const KEPT: usize = 8;
+/// How long a connection is kept without a mail.
 const IDLE: Duration = Duration::from_secs(60);
 /// What saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -63,6 +62,15 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub struct Smtp {
     server: Arc<Server>,
     kept: Arc<Mutex<VecDeque<Kept>>>,
+    /// How many connections are kept.
+    most: usize,
+}
+
+/// A mail that the server waits for.
+pub struct SmtpOffer {
+    smtp: Smtp,
+    session: AsyncSmtpConnection,
+    raw: Vec<u8>,
 }
 
 struct Server {
@@ -93,39 +101,36 @@ impl Smtp {
     pub(super) fn open(
         url: &SmtpUrl,
         dkim: Option<Arc<Dkim>>,
+        most: usize,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
         let tls = TlsParameters::new(url.host.clone())?;
         let (url, clock) = (url.clone(), clock.clone());
         let server = Server { url, dkim, clock, tls, name: ClientId::default() };
-        let smtp = Self { server: Arc::new(server), kept: Arc::default() };
+        let smtp = Self { server: Arc::new(server), kept: Arc::default(), most };
         tokio::spawn(close_unused(Arc::downgrade(&smtp.kept)));
         Ok(smtp)
     }
 
-    /// Hands a mail over: four round trips on a connection that is kept.
+    /// Asks for a mail to be taken: three of its four round trips on a connection that is kept.
     ///
     /// What the server says about this mail is final if it says so (5xx to MAIL, RCPT, DATA or the
     /// mail); that it does not let us in (its greeting, STARTTLS, AUTH, 530) is not about the mail.
-    pub(super) async fn send(&self, mail: &Message) -> Result<(), MailError> {
+    pub(super) async fn offer(&self, mail: &Message) -> Result<SmtpOffer, MailError> {
         let (envelope, raw) = (mail.envelope(), self.signed(mail));
         let mut session = self.begin(envelope, &raw).await?;
-        let taken = transmit(&mut session, envelope, &raw).await;
-        match taken {
-            Ok(()) => {
-                self.keep(session);
-                Ok(())
-            }
-            Err(fault) => {
-                // The next mail finds the session at its beginning, whatever this one has left.
-                if is_at_rest(&fault)
-                    && ask(patience::MAIL, "RSET", session.command(Rset)).await.is_ok()
-                {
-                    self.keep(session);
-                }
-                Err(fault.about_the_mail())
-            }
+        match address(&mut session, envelope).await {
+            Ok(()) => Ok(SmtpOffer { smtp: self.clone(), session, raw }),
+            Err(fault) => Err(self.give_up(session, fault).await),
         }
+    }
+
+    /// Leaves the session at its beginning for the next mail, if it goes on.
+    async fn give_up(&self, mut session: AsyncSmtpConnection, fault: Fault) -> MailError {
+        if is_at_rest(&fault) && ask(patience::MAIL, "RSET", session.command(Rset)).await.is_ok() {
+            self.keep(session);
+        }
+        fault.about_the_mail()
     }
 
     /// A mail as it goes over the wire. Its author is the sender in its envelope.
@@ -191,10 +196,25 @@ impl Smtp {
     fn keep(&self, session: AsyncSmtpConnection) {
         let mut kept = lock(&self.kept);
         kept.push_back(Kept { session, since: Instant::now() });
-        let over = (kept.len() > KEPT).then(|| kept.pop_front()).flatten();
+        let over = (kept.len() > self.most).then(|| kept.pop_front()).flatten();
         drop(kept);
         if let Some(over) = over {
             tokio::spawn(close(over.session));
+        }
+    }
+}
+
+impl SmtpOffer {
+    /// Hands the mail over: the last round trip.
+    pub(super) async fn hand_over(mut self) -> Result<(), MailError> {
+        let handing = self.session.command(Stuffed(&self.raw));
+        match ask(patience::MESSAGE, "the mail", handing).await {
+            Ok(taken) if taken.code().severity == Severity::PositiveCompletion => {
+                self.smtp.keep(self.session);
+                Ok(())
+            }
+            Ok(_) => Err(Fault::OutOfTurn.about_the_mail()),
+            Err(fault) => Err(self.smtp.give_up(self.session, fault).await),
         }
     }
 }
@@ -234,25 +254,14 @@ async fn introduce(
     Ok(ask(patience::MAIL, "MAIL", session.command(mail)).await.map(|_| ()))
 }
 
-async fn transmit(
-    session: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    raw: &[u8],
-) -> Result<(), Fault> {
+/// RCPT and DATA.
+async fn address(session: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), Fault> {
     for recipient in envelope.to() {
         let recipient = Rcpt::new(recipient.clone(), Vec::new());
         ask(patience::RCPT, "RCPT", session.command(recipient)).await?;
     }
     let go_on = ask(patience::DATA, "DATA", session.command(Data)).await?;
-    if !go_on.has_code(354) {
-        return Err(Fault::OutOfTurn);
-    }
-    let taken = ask(patience::MESSAGE, "the mail", session.command(Stuffed(raw))).await?;
-    if taken.code().severity == Severity::PositiveCompletion {
-        Ok(())
-    } else {
-        Err(Fault::OutOfTurn)
-    }
+    if go_on.has_code(354) { Ok(()) } else { Err(Fault::OutOfTurn) }
 }
 
 /// A mail as it goes over the wire: a dot that begins a line is doubled, and one by itself ends it

@@ -59,7 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("dkim_key", "an RSA (2048 to 4096 bits) or Ed25519 private key in PEM, with dkim_selector", "", &[Mailer], "Signs mails (DKIM); empty for no signature"),
     plain("dkim_selector", "a name such as mails2026, with dkim_key", "", &[Mailer], "The key's name: what verifies it is published at SELECTOR._domainkey.DOMAIN"),
     plain("dkim_domain", "a mail domain such as example.com", "the domain of mail_from", &[Mailer], "The domain that signs; mails from addresses of another one, which is not below it, are not signed"),
-    plain("mails_at_once", "1 to 200", "48", &[Mailer], "Mails on their way to the mail server at once: as many connections as it must allow"),
+    plain("mails_at_once", "2 to 96", "48", &[Mailer], "Mails on their way to the mail server at once: as many connections as it must allow, half of them for slow domains"),
     plain("mails_at_once_per_domain", "1 to 200", "8", &[Mailer], "Those of them to the addresses of one domain"),
     plain("mails_per_domain_minute", "0 to 1000000", "0", &[Mailer], "Mails to the addresses of one domain within a minute; 0 for as many as there are"),
     plain("public_url", "http://HOST or https://HOST, without a path", "http://127.0.0.1:8080", &[Organisation, Notification, Gateway], "Where people reach the gateway: links in mails start with it"),

@@ -1,4 +1,4 @@
-use std::pin::pin;
+use std::{future::pending, iter::repeat_with, pin::pin};
 
 use tokio::task::JoinSet;
 
@@ -21,38 +21,109 @@ async fn pass(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
 
+/// One mail to a domain that takes so many seconds.
+async fn send(lanes: &Lanes, domain: &str, seconds: u64) {
+    let mut seat = lanes.seat(domain).await.unwrap();
+    let on_its_way = seat.set_out();
+    pass(seconds).await;
+    drop(on_its_way);
+}
+
+/// Sends a mail that hangs before the server has it, or behind that; answers whether it is broken off.
+async fn hang(lanes: Arc<Lanes>, domain: String, is_offered: bool) -> bool {
+    let Ok(mut seat) = lanes.seat(&domain).await else { return false };
+    let mut on_its_way = seat.set_out();
+    if is_offered {
+        on_its_way.hand_over(pending::<()>()).await;
+    }
+    on_its_way.offer(pending::<()>()).await.is_none()
+}
+
+/// Lets everybody go on who can at this moment.
+async fn settle() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_slow_domain_has_its_share_and_takes_a_second_from_the_others_once() {
+async fn a_slow_domain_takes_no_place_of_the_others_for_longer_than_a_second() {
     let lanes = lanes(12, 4);
-    let mut held = Vec::new();
-    for _ in 0..4 {
-        held.push(lanes.seat("dead.example").await.unwrap());
-    }
-    let on_their_way: Vec<_> = held.iter().map(Seat::on_its_way).collect();
-    // The first above its share wait until the domain turns out to be slow.
-    let begun = Instant::now();
-    turned_away(&lanes, "dead.example").await;
-    assert_eq!(begun.elapsed(), PROMPT);
+    send(&lanes, "dead.example", 0).await;
+    let mut going = JoinSet::new();
     for _ in 0..100 {
-        turned_away(&lanes, "dead.example").await;
+        going.spawn(hang(lanes.clone(), "dead.example".to_owned(), false));
     }
-    assert_eq!(begun.elapsed(), PROMPT, "nobody waits for it any more");
-    // Another one has all that is left, at once.
-    let mut others = Vec::new();
-    for domain in ["a.example", "b.example"] {
-        for _ in 0..4 {
-            others.push(lanes.seat(domain).await.unwrap());
+    settle().await;
+    assert_eq!(lanes.prompt.available_permits(), 2);
+    pass(1).await;
+    settle().await;
+    // Four go on among the slow, and the others have come back.
+    assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (6, 2));
+    assert_eq!(
+        going.len() - repeat_with(|| going.try_join_next()).take_while(Option::is_some).count(),
+        4
+    );
+    turned_away(&lanes, "dead.example").await;
+    going.shutdown().await;
+    // From now on it has two.
+    for _ in 0..2 {
+        going.spawn(hang(lanes.clone(), "dead.example".to_owned(), false));
+    }
+    settle().await;
+    assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (6, 4));
+    turned_away(&lanes, "dead.example").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_dead_domains_leaves_the_places_of_the_others_free() {
+    let lanes = lanes(12, 4);
+    let mut going = JoinSet::new();
+    for round in 0..10 {
+        for number in 0..3 {
+            going.spawn(hang(lanes.clone(), format!("dead{round}-{number}.example"), false));
+            going.spawn(hang(lanes.clone(), format!("dead{round}-{number}.example"), false));
+        }
+        settle().await;
+        assert_eq!(lanes.prompt.available_permits(), 0);
+        pass(1).await;
+        settle().await;
+        // Those of the first round are slow; the others are broken off.
+        assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (6, 0));
+        let broken_off = repeat_with(|| going.try_join_next()).map_while(|it| it).count();
+        assert_eq!(broken_off, if round == 0 { 0 } else { 6 });
+    }
+    // What is known to be dead does not even begin.
+    turned_away(&lanes, "dead9-0.example").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_that_the_server_has_is_never_broken_off() {
+    let lanes = lanes(4, 4);
+    let mut going = JoinSet::new();
+    for number in 0..4 {
+        going.spawn(hang(lanes.clone(), format!("dead{number}.example"), true));
+        settle().await;
+        if number == 1 {
+            pass(1).await;
+            settle().await;
         }
     }
-    assert_eq!(begun.elapsed(), PROMPT);
-    drop(on_their_way);
+    pass(60).await;
+    settle().await;
+    assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (0, 0));
+    assert!(going.try_join_next().is_none());
+    // As soon as there is a place among the slow, one of the two takes it.
+    lanes.slow.add_permits(1);
+    settle().await;
+    assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_turned_away_stays_away_as_long_as_the_domain_is_silent() {
     let lanes = lanes(12, 2);
-    let held = [lanes.seat("x.example").await.unwrap(), lanes.seat("x.example").await.unwrap()];
-    let mut on_their_way: Vec<_> = held.iter().map(Seat::on_its_way).collect();
+    let mut held = [lanes.seat("x.example").await.unwrap(), lanes.seat("x.example").await.unwrap()];
+    let mut on_their_way: Vec<_> = held.iter_mut().map(Seat::set_out).collect();
     for (passing, silent) in [(5, 5), (85, 90), (600, 300)] {
         pass(passing).await;
         assert_eq!(turned_away(&lanes, "x.example").await, Duration::from_secs(silent));
@@ -69,12 +140,9 @@ async fn mails_to_a_prompt_domain_wait_for_their_turn_and_go_in_order() {
     for number in 0..50 {
         let lanes = lanes.clone();
         going.spawn(async move {
-            let seat = lanes.seat("x.example").await.unwrap();
-            let on_its_way = seat.on_its_way();
-            tokio::time::timeout(Duration::from_millis(200), std::future::pending::<()>())
-                .await
-                .unwrap_err();
-            drop(on_its_way);
+            let mut seat = lanes.seat("x.example").await.unwrap();
+            let mut on_its_way = seat.set_out();
+            on_its_way.offer(sleep_until(Instant::now() + Duration::from_millis(200))).await;
             number
         });
     }
@@ -89,20 +157,53 @@ async fn mails_to_a_prompt_domain_wait_for_their_turn_and_go_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_would_wait_for_longer_than_a_second_gives_its_place_back() {
+    let lanes = lanes(12, 2);
+    let sending = || {
+        let lanes = lanes.clone();
+        async move {
+            let mut seat = lanes.seat("x.example").await?;
+            let mut on_its_way = seat.set_out();
+            on_its_way.offer(sleep_until(Instant::now() + Duration::from_millis(400))).await;
+            Ok::<_, Refusal>(())
+        }
+    };
+    sending().await.unwrap();
+    let mut going = JoinSet::new();
+    for _ in 0..50 {
+        going.spawn(sending());
+    }
+    let ended = going.join_all().await;
+    assert_eq!(ended.iter().filter(|it| it.is_ok()).count(), 6, "those of three turns");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_domain_that_was_slow_is_prompt_again_after_a_prompt_mail() {
     let lanes = lanes(12, 1);
     for (seconds, is_slow_next) in [(2, true), (0, false)] {
-        let seat = lanes.seat("x.example").await.unwrap();
-        let on_its_way = seat.on_its_way();
-        pass(seconds).await;
-        drop(on_its_way);
-        drop(seat);
-        let seat = lanes.seat("x.example").await.unwrap();
-        let on_its_way = seat.on_its_way();
+        send(&lanes, "x.example", seconds).await;
+        let mut seat = lanes.seat("x.example").await.unwrap();
+        assert_eq!(seat.is_slow, is_slow_next);
+        let on_its_way = seat.set_out();
         let mut waiting = pin!(lanes.seat("x.example"));
         let soon = timeout(PROMPT / 2, &mut waiting).await;
         assert_eq!(soon.is_ok(), is_slow_next);
         drop(on_its_way);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_as_wide_as_its_domain_is_prompt() {
+    let lanes = lanes(24, 8);
+    for (before, width) in [(None, 2), (Some(0), 8), (Some(2), 2), (Some(0), 8)] {
+        if let Some(seconds) = before {
+            send(&lanes, "x.example", seconds).await;
+        }
+        let mut held = Vec::new();
+        while let Ok(Ok(seat)) = timeout(PROMPT / 2, lanes.seat("x.example")).await {
+            held.push(seat);
+        }
+        assert_eq!(held.len(), width);
     }
 }
 
@@ -112,9 +213,9 @@ async fn a_domain_gets_no_more_within_a_minute_than_its_rate() {
     let begun = Instant::now();
     let mut sent = 0;
     while begun.elapsed() < Duration::from_secs(600) {
-        while let Ok(seat) = lanes.seat("x.example").await {
+        while let Ok(mut seat) = lanes.seat("x.example").await {
             sent += 1;
-            drop(seat.on_its_way());
+            drop(seat.set_out());
         }
         lanes.seat("other.example").await.map(drop).unwrap_or_default();
         pass(5).await;
@@ -124,7 +225,7 @@ async fn a_domain_gets_no_more_within_a_minute_than_its_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_finds_all_places_taken_waits_for_a_minute() {
-    let lanes = lanes(2, 2);
+    let lanes = lanes(4, 2);
     let _held = [lanes.seat("a.example").await.unwrap(), lanes.seat("b.example").await.unwrap()];
     let begun = Instant::now();
     turned_away(&lanes, "c.example").await;

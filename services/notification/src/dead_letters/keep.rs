@@ -4,7 +4,7 @@ use api::{
 };
 use bus::{DeadLetter, Message};
 use db::{DbErr, Transaction};
-use kernel::{Duration, Time, Uuid, parse_id};
+use kernel::{Duration, Time, parse_id};
 use prost::Message as _;
 
 use crate::{
@@ -172,6 +172,5 @@ async fn tell_of_invitation(
         version: 0,
     };
     let key = "notification.delivery.failed.v1";
-    let subject: Uuid = message.subject;
-    service::publish(tx, &notification.clock, key, subject, &event).await
+    service::publish(tx, &notification.clock, key, message.subject, &event).await
 }

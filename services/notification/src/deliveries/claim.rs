@@ -27,7 +27,8 @@ use crate::{
 /// that an event that arrives again sends nothing; only what was given up begins anew when an operator
 /// has replayed the event, and what was taken for lost goes on when it turns up.
 /// An address on the suppression list is sent nothing, or, if it has unsubscribed, no reminder; each
-/// reminder that is sent comes with a link that does so. What made 20 workers in a row crash is given up. A mail is about an invitation or about an access request, not both.
+/// reminder that is sent comes with a link that does so. What made 20 workers in a row crash is given
+/// up. A mail is about an invitation or about an access request, not both.
 /// Permission: the scope `deliveries.write`. Event: `notification.delivery.suppressed.v1`,
 /// `….failed.v1`, when the call leads to such a state.
 pub(crate) async fn claim_delivery(

@@ -46,6 +46,7 @@ async fn look_after(notification: &Notification, id: Uuid, now: Time) -> Result<
     if row.state.is_final() || row.overdue_at.is_some_and(|at| at > now) {
         return Ok(());
     }
+    let mut has_turned = false;
     let held_until = row.claim_expires_at.map(|at| at + CLAIM_GRACE);
     if let Some(at) = held_until.filter(|at| *at > now) {
         row.overdue_at = Some(at);
@@ -56,12 +57,12 @@ async fn look_after(notification: &Notification, id: Uuid, now: Time) -> Result<
         turn(&tx, &mut row, now).await?;
         publish(&tx, notification, &row).await?;
         tracing::warn!(delivery_id = %row.id, reason = row.reason, "a delivery's message is gone");
+        has_turned = true;
     }
-    let reason = row.reason.clone();
     delivery::save(&tx, row.clone()).await?;
     tx.commit().await?;
 
-    if reason == Reason::Recovered.as_str() || row.state.is_final() {
+    if has_turned {
         notification.instruments.delivery(&row);
     }
     Ok(())

@@ -49,22 +49,16 @@ async fn write(service: &Organisations, event: Uuid, told: Told) -> Result<(), D
 }
 
 fn decode(message: &Message) -> Option<Told> {
-    let (payload, at) = (message.payload.as_slice(), message.time);
-    let action = match message.routing_key.as_str() {
-        TEMPLATE_UPDATED => "templates.update",
-        TEMPLATE_DELETED => "templates.delete",
-        SENDER_UPDATED => "senders.update",
-        SENDER_DELETED => "senders.delete",
-        _ => return None,
-    };
-    if action.starts_with("senders.") {
-        let SenderChanged { organisation_id, version, actor_id, by_service_account } =
-            SenderChanged::decode(payload).ok()?;
-        let details = vec![format!("version={version}")];
-        let (organisation, actor) = ids(&organisation_id, &actor_id).ok()?;
-        let actor = (actor, kind(by_service_account));
-        return Some(Told { actor, action, at, organisation, target_kind: "sender", details });
+    match message.routing_key.as_str() {
+        TEMPLATE_UPDATED => template("templates.update", message),
+        TEMPLATE_DELETED => template("templates.delete", message),
+        SENDER_UPDATED => sender("senders.update", message),
+        SENDER_DELETED => sender("senders.delete", message),
+        _ => None,
     }
+}
+
+fn template(action: &'static str, message: &Message) -> Option<Told> {
     let TemplateChanged {
         organisation_id,
         application_id,
@@ -73,7 +67,7 @@ fn decode(message: &Message) -> Option<Told> {
         version,
         actor_id,
         by_service_account,
-    } = TemplateChanged::decode(payload).ok()?;
+    } = TemplateChanged::decode(message.payload.as_slice()).ok()?;
     if !is_word(&template) || !is_word(&language) {
         return None;
     }
@@ -86,8 +80,17 @@ fn decode(message: &Message) -> Option<Told> {
         details.push(format!("application={}", parse_id(&application_id).ok()?));
     }
     let (organisation, actor) = ids(&organisation_id, &actor_id).ok()?;
-    let actor = (actor, kind(by_service_account));
+    let (actor, at) = ((actor, kind(by_service_account)), message.time);
     Some(Told { actor, action, at, organisation, target_kind: "template", details })
+}
+
+fn sender(action: &'static str, message: &Message) -> Option<Told> {
+    let SenderChanged { organisation_id, version, actor_id, by_service_account } =
+        SenderChanged::decode(message.payload.as_slice()).ok()?;
+    let details = vec![format!("version={version}")];
+    let (organisation, actor) = ids(&organisation_id, &actor_id).ok()?;
+    let (actor, at) = ((actor, kind(by_service_account)), message.time);
+    Some(Told { actor, action, at, organisation, target_kind: "sender", details })
 }
 
 fn ids(organisation: &str, actor: &str) -> Result<(Uuid, Uuid), Malformed> {

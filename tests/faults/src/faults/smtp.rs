@@ -32,7 +32,7 @@ const KINDS: [Kind; 7] = [
     kind("552.example", Reply::Line("552 5.2.2 mailbox full"), usize::MAX, End::Refused),
     kind("cut.example", Reply::Cut, 1, End::Mailed),
     kind("reset.example", Reply::Reset, 1, End::Unknown),
-    kind("tarpit.example", Reply::Hold, usize::MAX, End::Unknown),
+    kind("tarpit.example", Reply::Hold, usize::MAX, End::Mailed),
 ];
 
 const fn kind(domain: &'static str, reply: Reply, times: usize, end: End) -> Kind {
@@ -93,10 +93,9 @@ pub async fn annoy_mailer(mails: usize, per_second: u32) -> Faulty {
     let refused =
         refused.filter(|it| kind_of(it).is_some_and(|kind| kind.end == End::Refused)).count();
     let faulty = scene.drain("SMTP: the faulty 30 %", &load, &faulty).await;
-    let offered = sink.offered();
-    let unknown = offered
-        .iter()
-        .filter(|mail| kind_of(&mail.recipient).is_some_and(|kind| kind.end == End::Unknown));
-    let faulty = Outcome { permitted: unknown.count(), ..faulty };
+    let arrivals = sink.arrivals().into_keys();
+    let unknown =
+        arrivals.filter(|it| kind_of(it).is_some_and(|kind| kind.end == End::Unknown)).count();
+    let faulty = Outcome { permitted: unknown, ..faulty };
     Faulty { healthy, faulty, refused }
 }

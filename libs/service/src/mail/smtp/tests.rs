@@ -4,6 +4,7 @@ use testkit::{Reply, SmtpSink};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
+    task::JoinSet,
 };
 
 use super::*;
@@ -19,8 +20,17 @@ fn mail(to: &str) -> Message {
 }
 
 fn open(address: std::net::SocketAddr) -> Smtp {
-    Smtp::open(&SmtpUrl::parse(&format!("smtp://{address}")).unwrap(), None, &Clock::System)
-        .unwrap()
+    open_signing(&format!("smtp://{address}"), None)
+}
+
+fn open_signing(url: &str, dkim: Option<Arc<Dkim>>) -> Smtp {
+    Smtp::open(&SmtpUrl::parse(url).unwrap(), dkim, 12, &Clock::System).unwrap()
+}
+
+impl Smtp {
+    async fn send(&self, mail: &Message) -> Result<(), MailError> {
+        self.offer(mail).await?.hand_over().await
+    }
 }
 
 /// A server that answers each command by its verb, the greeting by `CONN`, and the mail by `.`; what
@@ -121,6 +131,26 @@ async fn the_next_mail_takes_four_commands_whatever_was_said_to_the_last() {
 }
 
 #[tokio::test]
+async fn as_many_connections_are_kept_as_mails_go_at_once() {
+    let sink = SmtpSink::start().await;
+    let smtp = open(sink.address());
+    for wave in 1..=2 {
+        sink.reply(&[Reply::Hold; 12]);
+        let mut going = JoinSet::new();
+        for _ in 0..12 {
+            let smtp = smtp.clone();
+            going.spawn(async move { smtp.send(&mail("ada@example.com")).await });
+        }
+        let held = async || (sink.offered().len() == 12 * wave).then_some(());
+        testkit::eventually("they are held", held).await;
+        sink.relent();
+        assert!(going.join_all().await.iter().all(Result::is_ok));
+    }
+    let greetings = sink.commands().iter().filter(|line| line.starts_with("EHLO")).count();
+    assert_eq!(greetings, 12);
+}
+
+#[tokio::test]
 async fn a_connection_that_ended_meanwhile_is_replaced() {
     let sink = SmtpSink::start().await;
     let smtp = open(sink.address());
@@ -154,8 +184,7 @@ async fn no_mail_is_refused_for_good_because_the_server_does_not_let_us_in() {
         format!("smtp://{}?tls=required", sink.address()),
         format!("smtp://ada:secret@{}", sink.address()),
     ] {
-        let smtp = Smtp::open(&SmtpUrl::parse(&url).unwrap(), None, &Clock::System).unwrap();
-        let delayed = smtp.send(&mail("ada@example.com")).await;
+        let delayed = open_signing(&url, None).send(&mail("ada@example.com")).await;
         assert!(matches!(delayed, Err(MailError::Delayed(_))), "{url}: {delayed:?}");
     }
     assert!(
@@ -199,8 +228,7 @@ async fn a_receiver_verifies_the_signature_of_what_came_over_the_wire() {
     let key = DkimKey::parse(include_str!("../dkim/tests/rsa-2048.pem")).unwrap();
     let domain = MailDomain::parse("platform.example").unwrap();
     let dkim = Arc::new(Dkim::new(key, "mails".to_owned(), domain));
-    let url = SmtpUrl::parse(&format!("smtp://{}", sink.address())).unwrap();
-    let smtp = Smtp::open(&url, Some(dkim.clone()), &Clock::System).unwrap();
+    let smtp = open_signing(&format!("smtp://{}", sink.address()), Some(dkim.clone()));
     let part = |kind, text: &str| SinglePart::builder().header(kind).body(text.to_owned());
     let parts = MultiPart::alternative()
         .singlepart(part(ContentType::TEXT_PLAIN, ".\r\nGr\u{fc}\u{df}e,  Ada \r\n\r\n"))
