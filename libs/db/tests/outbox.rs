@@ -7,7 +7,10 @@ use db::{
     outbox::{self, Column, Event},
 };
 use kernel::{Duration, Time, Uuid};
-use sea_orm::{ConnectionTrait as _, sea_query::Query};
+use sea_orm::{
+    ConnectionTrait as _, DbBackend, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    sea_query::Query,
+};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::Bench;
 
@@ -16,6 +19,7 @@ testkit::on_both_databases!(
     a_subjects_events_leave_one_at_a_time_in_the_order_of_writing,
     what_was_refused_or_given_up_steps_aside,
     relays_share_the_work,
+    a_claim_reads_no_more_than_it_takes,
 );
 
 struct Older;
@@ -115,7 +119,7 @@ async fn a_subjects_events_leave_one_at_a_time_in_the_order_of_writing(bench: Be
     let (database, clock) = (database(&bench).await, &bench.infra.clock);
     // The identifiers tell nothing: they come from processes whose clocks differ.
     write(&database, &[(5, 1), (3, 1), (4, 2), (2, 1)], clock.now()).await;
-    assert_eq!(claim(&database, clock.now()).await, [5, 4]);
+    assert_eq!(claim(&database, clock.now()).await, [4, 5]);
     assert_eq!(claim(&database, clock.now()).await, [0_u128; 0]);
     finish(&database, 5).await;
     assert_eq!(claim(&database, clock.now()).await, [3]);
@@ -164,4 +168,28 @@ async fn relays_share_the_work(bench: Bench) {
     assert_eq!(told.len(), 400, "each is claimed once");
     assert_eq!(told.iter().collect::<HashSet<_>>().len(), 400);
     assert!(!left.is_empty() && !right.is_empty());
+}
+
+/// Whatever the planner takes the table for: when it looked, the table was empty.
+async fn a_claim_reads_no_more_than_it_takes(bench: Bench) {
+    let database = database(&bench).await;
+    database.read().execute_unprepared("ANALYZE outbox").await.unwrap();
+    let tx = outbox::begin_walk(&database).await.unwrap();
+    let (words, column) = match tx.get_database_backend() {
+        DbBackend::Sqlite => ("EXPLAIN QUERY PLAN", 3),
+        _ => ("EXPLAIN", 0),
+    };
+    let now = bench.infra.clock.now();
+    let query = outbox::due(&database, now).order_by_asc(Column::AvailableAt);
+    let query = query.order_by_asc(Column::Id).limit(500);
+    let mut explain = query.build(tx.get_database_backend());
+    explain.sql = format!("{words} {}", explain.sql);
+    let lines = tx.query_all_raw(explain).await.unwrap();
+    let plan: Vec<String> =
+        lines.iter().map(|line| line.try_get_by_index(column).unwrap()).collect();
+    let plan = plan.join("\n");
+    assert!(["outbox_due", "outbox_ahead"].iter().all(|index| plan.contains(index)), "{plan}");
+    for slow in ["Seq Scan", "Bitmap", "Hash", "Materialize", "Sort", "TEMP B-TREE"] {
+        assert!(!plan.contains(slow), "{plan}");
+    }
 }
