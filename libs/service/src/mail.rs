@@ -88,8 +88,8 @@ impl Mail {
     pub fn open(settings: &Settings, clock: &Clock) -> anyhow::Result<Self> {
         Ok(match &settings.smtp_url {
             MailUrl::Smtp(url) => {
-                let dkim = settings.dkim.clone();
-                Self::Smtp(Smtp::open(url, dkim, settings.mails_at_once, clock)?)
+                let (ca, dkim) = (settings.smtp_ca.clone(), settings.dkim.clone());
+                Self::Smtp(Smtp::open(url, ca, dkim, settings.mails_at_once, clock)?)
             }
             MailUrl::Mailbox(directory) => Self::Mailbox(Mailbox::open(directory, clock.clone())?),
         })

@@ -8,22 +8,28 @@ use api::{
         CheckPermissionRequest, permission_service_client::PermissionServiceClient,
     },
 };
+use http::Response;
+use http_body_util::BodyExt as _;
 use kernel::{Clock, Time, Uuid};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tonic::{
     Code, Request, Status,
+    body::Body,
     metadata::MetadataValue,
     service::{Interceptor, interceptor::InterceptedService},
     transport::{self, Channel, Endpoint},
 };
-use tower::util::MapErr;
+use tower::util::{MapErr, MapResponse};
 
 use crate::{Caller, Settings, deadline, telemetry};
 
 /// A connection to another service, the same embedded and in production. What it sends carries the
 /// trace, the deadline and the authorisation; where it breaks, `UNAVAILABLE` is answered.
-pub type Peer = MapErr<InterceptedService<Channel, Outgoing>, fn(transport::Error) -> Status>;
+pub type Peer = MapErr<
+    InterceptedService<MapResponse<Channel, fn(Response<Body>) -> Response<Body>>, Outgoing>,
+    fn(transport::Error) -> Status,
+>;
 
 /// The other services, and this service's own account.
 #[derive(Clone)]
@@ -128,14 +134,20 @@ impl Peers {
 }
 
 fn peer(channel: &Channel, auth: Auth) -> Peer {
-    MapErr::new(InterceptedService::new(channel.clone(), Outgoing(auth)), broken)
+    let read: fn(Response<Body>) -> Response<Body> = |answer| {
+        // What the peer says itself comes in trailers, and is no error of the body.
+        answer.map(|body| Body::new(body.map_err(broken)))
+    };
+    let channel = MapResponse::new(channel.clone(), read);
+    MapErr::new(InterceptedService::new(channel, Outgoing(auth)), |error| {
+        broken(Status::from_error(Box::new(error)))
+    })
 }
 
-/// What became of a call whose connection broke. tonic says `UNKNOWN` where a peer goes away in the
-/// middle of it, which to a caller would be a fault of ours; it is no other than when the peer was away
-/// before, and the same request may be repeated.
-fn broken(error: transport::Error) -> Status {
-    let status = Status::from_error(Box::new(error));
+/// What became of a call whose connection broke, before or within the answer. tonic says `UNKNOWN` where
+/// a peer goes away in the middle of it, which to a caller would be a fault of ours; it is no other than
+/// when the peer was away before, and the same request may be repeated.
+fn broken(status: Status) -> Status {
     match status.code() {
         Code::Unknown => Status::unavailable("the connection broke"),
         _ => status,
@@ -185,24 +197,35 @@ impl Interceptor for Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
+    /// SETTINGS, and the HEADERS of an answer to the first call: `:status: 200` and a literal
+    /// `content-type: application/grpc` (RFC 9113, section 6; RFC 7541).
+    const BEGUN: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+        \0\0\x14\x01\x04\0\0\0\x01\x88\x0f\x10\x10application/grpc";
+
     #[tokio::test]
     async fn a_peer_that_goes_away_in_the_middle_of_a_call_is_unavailable() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                // The preface and the first frames; then the process is killed.
-                let _ = stream.read(&mut [0; 1_024]).await;
-                let _ = stream.set_zero_linger();
-            }
-        });
-        let channel = channel(&format!("http://{address}")).expect("an address");
-        let mut client = PermissionServiceClient::new(peer(&channel, Auth::Anonymous));
-        let answer = client.check_permission(CheckPermissionRequest::default()).await;
-        assert_eq!(answer.expect_err("nobody answers").code(), Code::Unavailable);
+        for answer in [&[][..], BEGUN] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("its address");
+            tokio::spawn(async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    // The preface and the first frames; then the process is killed.
+                    let _ = stream.read(&mut [0; 1_024]).await;
+                    let _ = stream.write_all(answer).await;
+                    let _ = stream.shutdown().await;
+                }
+            });
+            let channel = channel(&format!("http://{address}")).expect("an address");
+            let mut client = PermissionServiceClient::new(peer(&channel, Auth::Anonymous));
+            let answer = client.check_permission(CheckPermissionRequest::default()).await;
+            assert_eq!(answer.expect_err("nobody answers").code(), Code::Unavailable);
+        }
     }
 }

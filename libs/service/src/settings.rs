@@ -12,6 +12,7 @@ use bus::{BusUrl, RetrySteps};
 use cache::CacheUrl;
 use db::DatabaseUrl;
 use kernel::{EmailAddress, MailDomain};
+use lettre::transport::smtp::client::Certificate;
 use secrecy::SecretString;
 
 use crate::{Dkim, MailUrl};
@@ -118,6 +119,7 @@ pub struct Settings {
     pub bus_url: BusUrl,
     pub cache_url: CacheUrl,
     pub smtp_url: MailUrl,
+    pub smtp_ca: Option<Certificate>,
     pub mail_from: EmailAddress,
     pub bounce_folder: Option<PathBuf>,
     pub mail_sender_domains: Vec<MailDomain>,
@@ -173,6 +175,7 @@ impl Settings {
             bus_url: reader.needed("bus_url", BusUrl::parse, BusUrl::Memory),
             cache_url: reader.needed("cache_url", CacheUrl::parse, CacheUrl::Memory),
             smtp_url: reader.needed("smtp_url", MailUrl::parse, MailUrl::Mailbox(PathBuf::new())),
+            smtp_ca: reader.read("smtp_ca", parse_authorities, None),
             mail_sender_domains: reader.read("mail_sender_domains", parse_domains, Vec::new()),
             dkim: None,
             mails_at_once: reader.number("mails_at_once", 2, 96),
@@ -358,6 +361,16 @@ mod tests {
             let text = mailer(pairs).unwrap_err().to_string();
             assert!(text.contains(wrong) && !text.contains("hunter2"), "{text}");
             assert_eq!(text.lines().count(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_private_authority_is_given_by_its_certificate() {
+        let mailer = |ca: &str| refusal(&[("SMTP_CA", ca)], Role::Mailer);
+        assert!(!mailer(include_str!("mail/smtp/tests/ca.pem")).contains("USHER_SMTP_CA"));
+        for wrong in ["", "hunter2", include_str!("mail/smtp/tests/server-key.pem")] {
+            let text = mailer(wrong);
+            assert_eq!(text.contains("USHER_SMTP_CA: expected"), !wrong.is_empty(), "{text}");
         }
     }
 

@@ -37,8 +37,8 @@ const PAYLOAD: [u8; 200] = [b'e'; 200];
 const WINDOW: usize = 500;
 /// Mails that go out.
 const MAILS: usize = 5_000;
-/// Connections of the bare sender: as many as the mailer has.
-const CONNECTIONS: usize = 8;
+/// Connections of the bare sender: as many as the mailer has for prompt domains.
+const CONNECTIONS: usize = 24;
 const EXCHANGE: &str = "usher.events";
 
 /// Measures both, and prints a table.

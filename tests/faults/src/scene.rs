@@ -103,17 +103,30 @@ impl Scene {
     /// Waits until the organisation service has published so many events of a kind, whatever became of
     /// them.
     pub async fn until_published(&self, count: usize) {
-        let management = self.platform.management_of("organisation");
-        eventually(&format!("{count} publishes"), async || {
+        let is_done = |line: &str| line.contains("returned") || line.contains("confirmed");
+        self.until_counted("organisation", "usher_messages_published_total", is_done, count).await;
+    }
+
+    /// Waits until the mailer that runs now has handled so many messages.
+    pub async fn until_consumed(&self, count: usize) {
+        self.until_counted("mailer", "usher_messages_consumed_total", |_| true, count).await;
+    }
+
+    /// Waits until a counter of a service, of the lines that count, has come so far.
+    async fn until_counted(
+        &self,
+        service: &str,
+        counter: &str,
+        counts: impl Fn(&str) -> bool,
+        count: usize,
+    ) {
+        let management = self.platform.management_of(service);
+        eventually(&format!("{counter} of {service} is {count}"), async || {
             let page =
                 reqwest::get(format!("{management}/metrics")).await.ok()?.text().await.ok()?;
-            let published = page.lines().filter(|line| {
-                line.starts_with("usher_messages_published_total")
-                    && (line.contains("returned") || line.contains("confirmed"))
-            });
-            let counts =
-                published.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
-            (counts.sum::<usize>() >= count).then_some(())
+            let lines = page.lines().filter(|line| line.starts_with(counter) && counts(line));
+            let counted = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+            (counted.sum::<usize>() >= count).then_some(())
         })
         .await;
     }

@@ -19,7 +19,7 @@ use lettre::{
     transport::smtp::{
         self,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, TlsParameters, TlsParametersBuilder},
         commands::{Data, Mail, Rcpt, Rset},
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
         response::Severity,
@@ -100,11 +100,13 @@ impl Smtp {
     /// Needs a runtime: connections that nobody uses are closed in the background.
     pub(super) fn open(
         url: &SmtpUrl,
+        ca: Option<Certificate>,
         dkim: Option<Arc<Dkim>>,
         most: usize,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
-        let tls = TlsParameters::new(url.host.clone())?;
+        let tls = TlsParameters::builder(url.host.clone());
+        let tls = ca.into_iter().fold(tls, TlsParametersBuilder::add_root_certificate).build()?;
         let (url, clock) = (url.clone(), clock.clone());
         let server = Server { url, dkim, clock, tls, name: ClientId::default() };
         let smtp = Self { server: Arc::new(server), kept: Arc::default(), most };

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, path::PathBuf};
 
 use kernel::MailDomain;
+use lettre::transport::smtp::client::Certificate;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Environment, LogFormat};
@@ -41,6 +42,13 @@ pub(super) fn parse_origin(text: &str) -> Result<String, ()> {
 
 pub(super) fn parse_folder(text: &str) -> Result<Option<PathBuf>, Infallible> {
     Ok(Some(text.into()))
+}
+
+/// Certificates in PEM, at least one.
+pub(super) fn parse_authorities(text: &str) -> Result<Option<Certificate>, ()> {
+    let has_one = text.contains("-----BEGIN CERTIFICATE-----");
+    let read = Certificate::from_pem(text.as_bytes()).ok().filter(|_| has_one);
+    read.map(Some).ok_or(())
 }
 
 /// How long a link works: one hour to 90 days.

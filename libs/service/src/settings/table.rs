@@ -53,6 +53,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("bus_url", "amqp://USER:PASSWORD@HOST/VHOST, amqps://… or memory:", "", QUEUEING, "The message broker"),
     secret("cache_url", "redis://USER:PASSWORD@HOST/DB, rediss://… or memory:", "", ALL, "The cache"),
     secret("smtp_url", "smtps://USER:PASSWORD@HOST:PORT, smtp://USER:PASSWORD@HOST:PORT?tls=required (without a password also tls=opportunistic or tls=none; to this machine tls may be left out) or mailbox:DIRECTORY", "", &[Mailer], "The mail server, or a mailbox that a browser can read"),
+    secret("smtp_ca", "certificates in PEM", "", &[Mailer], "Authorities that may have certified the mail server, beside the public ones"),
     plain("bounce_folder", "a folder: a maildir, or one with .eml files", "", &[Notification], "Where reports about mails that came back arrive; empty means nowhere"),
     plain("mail_from", "a mail address such as usher@example.com", "usher@localhost.localdomain", &[Notification, Mailer], "The address that mails come from where an organisation says no other"),
     plain("mail_sender_domains", "mail domains such as example.com with commas between", "the domain of mail_from", &[Notification], "The domains of the addresses that organisations may let their mails come from"),

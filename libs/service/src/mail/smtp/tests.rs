@@ -2,9 +2,16 @@ use kernel::MailDomain;
 use lettre::message::{MultiPart, SinglePart, header::ContentType};
 use testkit::{Reply, SmtpSink};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpListener,
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, BufStream, copy_bidirectional},
+    net::{TcpListener, TcpStream},
     task::JoinSet,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    },
 };
 
 use super::*;
@@ -24,7 +31,49 @@ fn open(address: std::net::SocketAddr) -> Smtp {
 }
 
 fn open_signing(url: &str, dkim: Option<Arc<Dkim>>) -> Smtp {
-    Smtp::open(&SmtpUrl::parse(url).unwrap(), dkim, 12, &Clock::System).unwrap()
+    Smtp::open(&SmtpUrl::parse(url).unwrap(), None, dkim, 12, &Clock::System).unwrap()
+}
+
+fn open_certified(url: &str, ca: Option<Certificate>) -> Smtp {
+    Smtp::open(&SmtpUrl::parse(url).unwrap(), ca, None, 12, &Clock::System).unwrap()
+}
+
+/// The sink behind TLS, from the first byte or after STARTTLS; certified for 127.0.0.1.
+async fn encrypted(sink: &SmtpSink, has_starttls: bool) -> u16 {
+    let chain = CertificateDer::from_pem_slice(include_bytes!("tests/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tests/server-key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap();
+    let tls = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, sink) = (listener.local_addr().unwrap().port(), sink.address());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (mut stream, mut behind) =
+                (BufStream::new(stream), BufStream::new(TcpStream::connect(sink).await.unwrap()));
+            if has_starttls {
+                behind.read_line(&mut String::new()).await.unwrap();
+                let said = ["220 mx.example", "250-mx.example\r\n250 STARTTLS", "220 go on"];
+                for (number, line) in said.into_iter().enumerate() {
+                    stream.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+                    stream.flush().await.unwrap();
+                    if number < 2 {
+                        stream.read_line(&mut String::new()).await.unwrap();
+                    }
+                }
+            }
+            // Who does not trust the certificate hangs up.
+            if let Ok(mut stream) = tls.accept(stream).await {
+                let _ = copy_bidirectional(&mut stream, &mut behind).await;
+            }
+        }
+    });
+    port
 }
 
 impl Smtp {
@@ -198,6 +247,30 @@ async fn no_mail_is_refused_for_good_because_the_server_does_not_let_us_in() {
     ] {
         let refused = server(lines).await.send(&mail("ada@example.com")).await;
         assert!(matches!(refused, Err(MailError::Refused(_))), "{lines:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_goes_out_encrypted_to_a_server_that_is_certified_and_to_no_other() {
+    let ca = || Some(Certificate::from_pem(include_bytes!("tests/ca.pem")).unwrap());
+    for (has_starttls, scheme, tls) in [
+        (false, "smtps", ""),
+        (true, "smtp", "?tls=required"),
+        (true, "smtp", "?tls=opportunistic"),
+    ] {
+        let sink = SmtpSink::start().await;
+        let port = encrypted(&sink, has_starttls).await;
+        for (host, ca) in [("127.0.0.1", None), ("localhost", ca())] {
+            let smtp = open_certified(&format!("{scheme}://{host}:{port}{tls}"), ca);
+            let delayed = smtp.send(&mail("ada@example.com")).await;
+            assert!(matches!(delayed, Err(MailError::Delayed(_))), "{scheme}{tls}: {delayed:?}");
+        }
+        assert_eq!(sink.commands(), [""; 0], "{scheme}{tls}");
+        let smtp = open_certified(&format!("{scheme}://127.0.0.1:{port}{tls}"), ca());
+        for _ in 0..2 {
+            smtp.send(&mail("ada@example.com")).await.unwrap();
+        }
+        assert_eq!((sink.taken(), sink.commands().len()), (2, 7), "{scheme}{tls}");
     }
 }
 
