@@ -14,7 +14,7 @@ use mail_parser::MessageParser;
 use serde::Serialize;
 
 pub use dkim::{Dkim, DkimKey};
-pub use smtp::{Smtp, SmtpOffer};
+pub use smtp::{Smtp, SmtpOffer, SmtpSession};
 pub use url::SmtpUrl;
 
 use crate::Settings;
@@ -95,11 +95,29 @@ impl Mail {
         })
     }
 
-    /// Asks for a mail to be taken; what is broken off here has not gone out.
-    pub async fn offer(&self, mail: Message) -> Result<Offer, MailError> {
+    /// Reaches the server, before anything is said of a mail.
+    pub async fn connect(&self) -> Result<Session, MailError> {
         Ok(match self {
-            Self::Smtp(smtp) => Offer::Smtp(Box::new(smtp.offer(&mail).await?)),
-            Self::Mailbox(mailbox) => Offer::Mailbox(mailbox.clone(), mail),
+            Self::Smtp(smtp) => Session::Smtp(Box::new(smtp.connect().await?)),
+            Self::Mailbox(mailbox) => Session::Mailbox(mailbox.clone()),
+        })
+    }
+}
+
+/// A server that is reached.
+pub enum Session {
+    /// A mail server.
+    Smtp(Box<SmtpSession>),
+    /// A folder.
+    Mailbox(Mailbox),
+}
+
+impl Session {
+    /// Asks for a mail to be taken; what is broken off here has not gone out.
+    pub async fn offer(self, mail: Message) -> Result<Offer, MailError> {
+        Ok(match self {
+            Self::Smtp(session) => Offer::Smtp(Box::new(session.offer(&mail).await?)),
+            Self::Mailbox(mailbox) => Offer::Mailbox(mailbox, mail),
         })
     }
 }

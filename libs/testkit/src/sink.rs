@@ -27,6 +27,8 @@ pub struct SmtpSink {
 
 #[derive(Default)]
 struct State {
+    connections: usize,
+    holds_greetings: bool,
     commands: Vec<String>,
     offered: Vec<Mail>,
     taken: Vec<Mail>,
@@ -110,14 +112,27 @@ impl SmtpSink {
         self.lock().rules.push(rule);
     }
 
+    /// Greets nobody until [`SmtpSink::relent`] is called.
+    pub fn hold_greetings(&self) {
+        self.lock().holds_greetings = true;
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.lock().connections
+    }
+
     /// Lets a held mail go on.
     pub fn release(&self) {
         self.released.notify_one();
     }
 
-    /// Ends all rules, and lets all held mails go on.
+    /// Ends all rules, and lets all held mails and greetings go on.
     pub fn relent(&self) {
-        self.lock().rules.clear();
+        let mut state = self.lock();
+        state.rules.clear();
+        state.holds_greetings = false;
+        drop(state);
         self.released.notify_waiters();
     }
 
@@ -212,6 +227,15 @@ async fn serve(
 ) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
+    let release = released.notified();
+    let is_held = {
+        let mut state = lock(&state);
+        state.connections += 1;
+        state.holds_greetings
+    };
+    if is_held {
+        release.await;
+    }
     write.write_all(b"220 sink.example ESMTP\r\n").await?;
     let mut recipient = String::new();
     let mut line = Vec::new();

@@ -294,8 +294,10 @@ async fn send(
 }
 
 async fn transmit(mailer: &Mailer, seat: &mut Seat, mail: lettre::Message) -> Result<(), Failure> {
+    // How long the server takes to let us in says nothing of the domain.
+    let session = mailer.mail.connect().await.map_err(answered)?;
     let mut on_its_way = seat.set_out();
-    let Some(offered) = on_its_way.offer(mailer.mail.offer(mail)).await else {
+    let Some(offered) = on_its_way.offer(session.offer(mail)).await else {
         let kind = "the mail server is slow with too many domains";
         return Err(Failure::own(false, "timeout", kind, kind.to_owned()));
     };
@@ -457,6 +459,21 @@ mod tests {
         while let Some(answer) = hearing.join_next().await {
             assert_eq!(answer.unwrap(), Ok(()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_slow_to_let_us_in_makes_no_domain_slow() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.hold_greetings();
+        let hear = |name: &str| stage.hear(stage.event_to(&format!("{name}@example.com")));
+        let waiting = async {
+            let connected = async || (stage.sink.connections() == 2).then_some(());
+            eventually("two connect", connected).await;
+            pass(5).await;
+            stage.sink.relent();
+        };
+        let (one, two, three, ()) = tokio::join!(hear("p1"), hear("p2"), hear("p3"), waiting);
+        assert_eq!([one, two, three], [Ok(()), Ok(()), Ok(())]);
     }
 
     #[tokio::test]

@@ -66,6 +66,13 @@ pub struct Smtp {
     most: usize,
 }
 
+/// A session in which a mail may begin.
+pub struct SmtpSession {
+    smtp: Smtp,
+    session: AsyncSmtpConnection,
+    is_new: bool,
+}
+
 /// A mail that the server waits for.
 pub struct SmtpOffer {
     smtp: Smtp,
@@ -114,17 +121,15 @@ impl Smtp {
         Ok(smtp)
     }
 
-    /// Asks for a mail to be taken: three of its four round trips on a connection that is kept.
-    ///
-    /// What the server says about this mail is final if it says so (5xx to MAIL, RCPT, DATA or the
-    /// mail); that it does not let us in (its greeting, STARTTLS, AUTH, 530) is not about the mail.
-    pub(super) async fn offer(&self, mail: &Message) -> Result<SmtpOffer, MailError> {
-        let (envelope, raw) = (mail.envelope(), self.signed(mail));
-        let mut session = self.begin(envelope, &raw).await?;
-        match address(&mut session, envelope).await {
-            Ok(()) => Ok(SmtpOffer { smtp: self.clone(), session, raw }),
-            Err(fault) => Err(self.give_up(session, fault).await),
-        }
+    /// A session that is at its beginning: one that is kept, or a new one.
+    pub(super) async fn connect(&self) -> Result<SmtpSession, MailError> {
+        let kept = self.take();
+        let is_new = kept.is_none();
+        let session = match kept {
+            Some(kept) => kept,
+            None => self.dial().await.map_err(Fault::about_the_server)?,
+        };
+        Ok(SmtpSession { smtp: self.clone(), session, is_new })
     }
 
     /// Leaves the session at its beginning for the next mail, if it goes on.
@@ -145,31 +150,7 @@ impl Smtp {
         }
     }
 
-    /// A session in which the mail has begun. One that was kept may have ended meanwhile, which shows
-    /// when nothing of the mail is said yet: then the next is tried, and a new one at last.
-    async fn begin(
-        &self,
-        envelope: &Envelope,
-        raw: &[u8],
-    ) -> Result<AsyncSmtpConnection, MailError> {
-        while let Some(mut session) = self.take() {
-            match introduce(&mut session, envelope, raw).await? {
-                Ok(()) => return Ok(session),
-                Err(Fault::Answered(error)) if has_ended(&error) => {}
-                Err(fault) => {
-                    if is_at_rest(&fault) {
-                        self.keep(session);
-                    }
-                    return Err(fault.about_the_mail());
-                }
-            }
-        }
-        let mut session = self.connect().await.map_err(Fault::about_the_server)?;
-        introduce(&mut session, envelope, raw).await?.map_err(Fault::about_the_mail)?;
-        Ok(session)
-    }
-
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Fault> {
+    async fn dial(&self) -> Result<AsyncSmtpConnection, Fault> {
         let Server { url, tls, name, .. } = &*self.server;
         let wrapped = (url.security == Security::Tls).then(|| tls.clone());
         let address = (url.host.as_str(), url.port);
@@ -203,6 +184,32 @@ impl Smtp {
         if let Some(over) = over {
             tokio::spawn(close(over.session));
         }
+    }
+}
+
+impl SmtpSession {
+    /// Asks for a mail to be taken: three of its four round trips.
+    ///
+    /// A session that was kept may have ended meanwhile, which shows when nothing of the mail is said
+    /// yet: then the next is tried, and a new one at last. What the server says about this mail is final
+    /// if it says so (5xx to MAIL, RCPT, DATA or the mail); that it does not let us in (its greeting,
+    /// STARTTLS, AUTH, 530) is not about the mail.
+    pub(super) async fn offer(self, mail: &Message) -> Result<SmtpOffer, MailError> {
+        let Self { smtp, mut session, mut is_new } = self;
+        let (envelope, raw) = (mail.envelope(), smtp.signed(mail));
+        let fault = loop {
+            match introduce(&mut session, envelope, &raw).await? {
+                Ok(()) => match address(&mut session, envelope).await {
+                    Ok(()) => return Ok(SmtpOffer { smtp, session, raw }),
+                    Err(fault) => break fault,
+                },
+                Err(Fault::Answered(error)) if has_ended(&error) && !is_new => {
+                    Self { session, is_new, .. } = smtp.connect().await?;
+                }
+                Err(fault) => break fault,
+            }
+        };
+        Err(smtp.give_up(session, fault).await)
     }
 }
 

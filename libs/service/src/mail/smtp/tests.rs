@@ -78,7 +78,7 @@ async fn encrypted(sink: &SmtpSink, has_starttls: bool) -> u16 {
 
 impl Smtp {
     async fn send(&self, mail: &Message) -> Result<(), MailError> {
-        self.offer(mail).await?.hand_over().await
+        self.connect().await?.offer(mail).await?.hand_over().await
     }
 }
 
