@@ -14,7 +14,7 @@ use mail_parser::MessageParser;
 use serde::Serialize;
 
 pub use dkim::{Dkim, DkimKey};
-pub use smtp::{Smtp, SmtpOffer, SmtpSession};
+pub use smtp::{Smtp, SmtpMail, SmtpOffer};
 pub use url::SmtpUrl;
 
 use crate::Settings;
@@ -95,29 +95,29 @@ impl Mail {
         })
     }
 
-    /// Reaches the server, before anything is said of a mail.
-    pub async fn connect(&self) -> Result<Session, MailError> {
+    /// Reaches the server, and begins a mail: nothing is said yet of whom it is for.
+    pub async fn begin(&self, mail: Message) -> Result<Begun, MailError> {
         Ok(match self {
-            Self::Smtp(smtp) => Session::Smtp(Box::new(smtp.connect().await?)),
-            Self::Mailbox(mailbox) => Session::Mailbox(mailbox.clone()),
+            Self::Smtp(smtp) => Begun::Smtp(Box::new(smtp.begin(&mail).await?)),
+            Self::Mailbox(mailbox) => Begun::Mailbox(mailbox.clone(), mail),
         })
     }
 }
 
-/// A server that is reached.
-pub enum Session {
-    /// A mail server.
-    Smtp(Box<SmtpSession>),
-    /// A folder.
-    Mailbox(Mailbox),
+/// A mail that has begun.
+pub enum Begun {
+    /// With a mail server.
+    Smtp(Box<SmtpMail>),
+    /// With a folder.
+    Mailbox(Mailbox, Message),
 }
 
-impl Session {
-    /// Asks for a mail to be taken; what is broken off here has not gone out.
-    pub async fn offer(self, mail: Message) -> Result<Offer, MailError> {
+impl Begun {
+    /// Asks for the mail to be taken; what is broken off here has not gone out.
+    pub async fn offer(self) -> Result<Offer, MailError> {
         Ok(match self {
-            Self::Smtp(session) => Offer::Smtp(Box::new(session.offer(&mail).await?)),
-            Self::Mailbox(mailbox) => Offer::Mailbox(mailbox, mail),
+            Self::Smtp(mail) => Offer::Smtp(Box::new(mail.offer().await?)),
+            Self::Mailbox(mailbox, mail) => Offer::Mailbox(mailbox, mail),
         })
     }
 }

@@ -62,9 +62,10 @@ struct Attempt {
 
 /// How long the mail server may take for all of a mail. Each of its answers is waited for as long as
 /// RFC 5321 asks (`service::Mail`), which for a server that uses all of it would be half an hour: as
-/// long as the broker waits for an acknowledgement. So: five calls before it of a minute at most, 18
-/// minutes for the mail (13 of them may pass between its first byte and the answer to its last), and
-/// two at least for the record make the 25 that the message may be held, which leaves the broker five.
+/// long as the broker waits for an acknowledgement. So: a minute for a place and four calls before it of
+/// a minute at most, 18 minutes for the mail (13 of them may pass between its first byte and the answer
+/// to its last), and two at least for the record make the 25 that the message may be held, which leaves
+/// the broker five.
 const SENDING: Duration = Duration::from_secs(18 * 60);
 
 /// How often the claim is extended while the mail is on its way: it holds for a minute, so that two
@@ -295,9 +296,9 @@ async fn send(
 
 async fn transmit(mailer: &Mailer, seat: &mut Seat, mail: lettre::Message) -> Result<(), Failure> {
     // How long the server takes to let us in says nothing of the domain.
-    let session = mailer.mail.connect().await.map_err(answered)?;
+    let begun = mailer.mail.begin(mail).await.map_err(answered)?;
     let mut on_its_way = seat.set_out();
-    let Some(offered) = on_its_way.offer(session.offer(mail)).await else {
+    let Some(offered) = on_its_way.offer(begun.offer()).await else {
         let kind = "the mail server is slow with too many domains";
         return Err(Failure::own(false, "timeout", kind, kind.to_owned()));
     };

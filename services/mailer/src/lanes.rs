@@ -4,14 +4,15 @@
 //! that is on its way, was with the mail server for less than a second. The other half is for slow ones.
 //!
 //! - A prompt domain has up to `mails_at_once_per_domain` mails on their way. What is above that waits
-//!   in its place if its turn comes within a second; otherwise it gives its place back and comes again.
+//!   in its place if its turn comes within about a second; otherwise it gives its place back and comes
+//!   again.
 //! - A slow domain has two, among the slow. What is above that comes again: after the first retry step,
 //!   or a longer one for which the domain has been silent already. That is no attempt, and claims
-//!   nothing. One prompt mail makes the domain prompt again.
+//!   nothing. One prompt mail makes the domain prompt again, and so do five minutes without any.
 //! - A domain of which nothing is known yet has two, among the prompt.
 //! - A mail that turns out to be slow gives its place among the prompt up after a second, and goes on
-//!   among the slow. If all of those are taken it is broken off, unless the mail server has begun to
-//!   read it: then nobody would know whether it went out.
+//!   among the slow. If its domain has its two there, or all places are taken, it is broken off, which is
+//!   an attempt, unless the mail server has begun to read it: then nobody would know whether it went out.
 //!
 //! So a slow domain takes a place from the prompt ones for one second at most, however many others are
 //! dead. Only mails that hang at their very last answer can hold a place for longer, once they have
@@ -42,7 +43,7 @@ const NARROW: usize = 2;
 const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 /// How much sooner than its rate allows a mail may go: as long as one stays away.
 const BURST: Duration = Duration::from_secs(5);
-/// How long a mail waits for a place among the prompt.
+/// How long a mail waits for a place.
 const WAITING: Duration = Duration::from_secs(60);
 /// How many domains are remembered.
 const REMEMBERED: usize = 10_000;
@@ -67,6 +68,8 @@ struct Lane {
 struct State {
     /// How many seats there are.
     width: usize,
+    /// How many mails have a place among the slow.
+    slow: usize,
     /// When each mail that is on its way set out, by a number.
     begun: Vec<(u64, Instant)>,
     next: u64,
@@ -107,25 +110,39 @@ impl Lanes {
         Arc::new(Self { prompt, slow, share, interval, lanes: Mutex::default() })
     }
 
-    /// A place for a mail to a domain.
+    /// A place for a mail to a domain, within a minute.
     pub(crate) async fn seat(&self, domain: &str) -> Result<Seat, Refusal> {
+        let seat = timeout(WAITING, self.sit(domain)).await;
+        seat.unwrap_or_else(|_| later(Duration::ZERO, "all places are taken"))
+    }
+
+    async fn sit(&self, domain: &str) -> Result<Seat, Refusal> {
         let lane = self.lane(domain);
         let of_domain = lane.seat().await?;
+        let is_prompt = !lock(&lane.state).is_slow();
+        let mut prompt = None;
+        if is_prompt {
+            prompt = Some(self.prompt.clone().acquire_owned().await.map_err(ended)?);
+        }
+        // It may have become slow meanwhile.
         let silent = lock(&lane.state).silent_for();
-        let of_all = match silent {
-            Some(silent) => match self.slow.clone().try_acquire_owned() {
-                Ok(permit) => permit,
-                Err(_) => return later(silent, "all places of slow domains are taken"),
-            },
-            None => match timeout(WAITING, self.prompt.clone().acquire_owned()).await {
-                Ok(permit) => permit.map_err(ended)?,
-                Err(_) => return later(Duration::ZERO, "all places are taken"),
+        let (of_all, is_slow) = match (prompt, silent) {
+            (Some(place), None) => (place, false),
+            (_, silent) => match self.slow.clone().try_acquire_owned() {
+                Ok(place) => (place, true),
+                Err(_) => {
+                    let silent = silent.unwrap_or_default();
+                    return later(silent, "all places of slow domains are taken");
+                }
             },
         };
-        if let Some(early) = lock(&lane.state).take_turn(self.interval) {
+        let mut state = lock(&lane.state);
+        if let Some(early) = state.take_turn(self.interval) {
             return later(early, "the domain has had its mails of this minute");
         }
-        let (is_slow, slow) = (silent.is_some(), self.slow.clone());
+        state.slow += usize::from(is_slow);
+        drop(state);
+        let slow = self.slow.clone();
         Ok(Seat { lane, _of_domain: of_domain, of_all, is_slow, slow })
     }
 
@@ -139,6 +156,7 @@ impl Lanes {
             let width = NARROW.min(self.share);
             let state = State {
                 width,
+                slow: 0,
                 begun: Vec::new(),
                 next: 0,
                 last_took: None,
@@ -191,7 +209,8 @@ impl State {
     }
 
     fn is_slow(&self) -> bool {
-        self.last_took.is_some_and(|took| took >= PROMPT)
+        let was_slow = self.last_took.is_some_and(|took| took >= PROMPT);
+        was_slow && self.last_ended.elapsed() < LONGEST_SILENCE
             || self.begun.first().is_some_and(|(_, begun)| begun.elapsed() >= PROMPT)
     }
 
@@ -243,18 +262,28 @@ impl Seat {
     fn go_on_among_the_slow(&mut self, place: OwnedSemaphorePermit) {
         self.of_all = place;
         self.is_slow = true;
+        lock(&self.lane.state).slow += 1;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.lane.state).slow -= usize::from(self.is_slow);
     }
 }
 
 impl OnItsWay<'_> {
     /// The part of the way on which the mail can be broken off; `None` if it was, because it is slow and
-    /// all places of the slow are taken.
+    /// its domain has its share of the slow, or all their places are taken.
     pub(crate) async fn offer<T>(&mut self, offering: impl Future<Output = T>) -> Option<T> {
         let mut offering = pin!(offering);
         if let Some(done) = self.promptly(&mut offering).await {
             return Some(done);
         }
         if !self.seat.is_slow {
+            if lock(&self.seat.lane.state).slow >= NARROW {
+                return None;
+            }
             let place = self.seat.slow.clone().try_acquire_owned().ok()?;
             self.seat.go_on_among_the_slow(place);
         }

@@ -66,19 +66,16 @@ pub struct Smtp {
     most: usize,
 }
 
-/// A session in which a mail may begin.
-pub struct SmtpSession {
+/// A mail that has begun.
+pub struct SmtpMail {
     smtp: Smtp,
     session: AsyncSmtpConnection,
-    is_new: bool,
+    envelope: Envelope,
+    raw: Vec<u8>,
 }
 
 /// A mail that the server waits for.
-pub struct SmtpOffer {
-    smtp: Smtp,
-    session: AsyncSmtpConnection,
-    raw: Vec<u8>,
-}
+pub struct SmtpOffer(SmtpMail);
 
 struct Server {
     url: SmtpUrl,
@@ -121,15 +118,25 @@ impl Smtp {
         Ok(smtp)
     }
 
-    /// A session that is at its beginning: one that is kept, or a new one.
-    pub(super) async fn connect(&self) -> Result<SmtpSession, MailError> {
-        let kept = self.take();
-        let is_new = kept.is_none();
-        let session = match kept {
-            Some(kept) => kept,
-            None => self.dial().await.map_err(Fault::about_the_server)?,
-        };
-        Ok(SmtpSession { smtp: self.clone(), session, is_new })
+    /// Reaches the server, over a connection that is kept or a new one, and begins a mail: MAIL, the first
+    /// of four round trips. One that was kept may have ended meanwhile, which shows here.
+    ///
+    /// What the server says about this mail is final if it says so (5xx to MAIL, RCPT, DATA or the
+    /// mail); that it does not let us in (its greeting, STARTTLS, AUTH, 530) is not about the mail.
+    pub(super) async fn begin(&self, mail: &Message) -> Result<SmtpMail, MailError> {
+        let (envelope, raw) = (mail.envelope().clone(), self.signed(mail));
+        while let Some(mut session) = self.take() {
+            match introduce(&mut session, &envelope, &raw).await? {
+                Ok(()) => return Ok(SmtpMail { smtp: self.clone(), session, envelope, raw }),
+                Err(Fault::Answered(error)) if has_ended(&error) => {}
+                Err(fault) => return Err(self.give_up(session, fault).await),
+            }
+        }
+        let mut session = self.dial().await.map_err(Fault::about_the_server)?;
+        match introduce(&mut session, &envelope, &raw).await? {
+            Ok(()) => Ok(SmtpMail { smtp: self.clone(), session, envelope, raw }),
+            Err(fault) => Err(self.give_up(session, fault).await),
+        }
     }
 
     /// Leaves the session at its beginning for the next mail, if it goes on.
@@ -187,43 +194,27 @@ impl Smtp {
     }
 }
 
-impl SmtpSession {
-    /// Asks for a mail to be taken: three of its four round trips.
-    ///
-    /// A session that was kept may have ended meanwhile, which shows when nothing of the mail is said
-    /// yet: then the next is tried, and a new one at last. What the server says about this mail is final
-    /// if it says so (5xx to MAIL, RCPT, DATA or the mail); that it does not let us in (its greeting,
-    /// STARTTLS, AUTH, 530) is not about the mail.
-    pub(super) async fn offer(self, mail: &Message) -> Result<SmtpOffer, MailError> {
-        let Self { smtp, mut session, mut is_new } = self;
-        let (envelope, raw) = (mail.envelope(), smtp.signed(mail));
-        let fault = loop {
-            match introduce(&mut session, envelope, &raw).await? {
-                Ok(()) => match address(&mut session, envelope).await {
-                    Ok(()) => return Ok(SmtpOffer { smtp, session, raw }),
-                    Err(fault) => break fault,
-                },
-                Err(Fault::Answered(error)) if has_ended(&error) && !is_new => {
-                    Self { session, is_new, .. } = smtp.connect().await?;
-                }
-                Err(fault) => break fault,
-            }
-        };
-        Err(smtp.give_up(session, fault).await)
+impl SmtpMail {
+    /// Asks for the mail to be taken: RCPT and DATA.
+    pub(super) async fn offer(mut self) -> Result<SmtpOffer, MailError> {
+        match address(&mut self.session, &self.envelope).await {
+            Ok(()) => Ok(SmtpOffer(self)),
+            Err(fault) => Err(self.smtp.give_up(self.session, fault).await),
+        }
     }
 }
 
 impl SmtpOffer {
     /// Hands the mail over: the last round trip.
-    pub(super) async fn hand_over(mut self) -> Result<(), MailError> {
-        let handing = self.session.command(Stuffed(&self.raw));
-        match ask(patience::MESSAGE, "the mail", handing).await {
+    pub(super) async fn hand_over(self) -> Result<(), MailError> {
+        let SmtpMail { smtp, mut session, raw, .. } = self.0;
+        match ask(patience::MESSAGE, "the mail", session.command(Stuffed(&raw))).await {
             Ok(taken) if taken.code().severity == Severity::PositiveCompletion => {
-                self.smtp.keep(self.session);
+                smtp.keep(session);
                 Ok(())
             }
             Ok(_) => Err(Fault::OutOfTurn.about_the_mail()),
-            Err(fault) => Err(self.smtp.give_up(self.session, fault).await),
+            Err(fault) => Err(smtp.give_up(session, fault).await),
         }
     }
 }

@@ -58,12 +58,11 @@ async fn a_slow_domain_takes_no_place_of_the_others_for_longer_than_a_second() {
     assert_eq!(lanes.prompt.available_permits(), 2);
     pass(1).await;
     settle().await;
-    // Four go on among the slow, and the others have come back.
-    assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (6, 2));
-    assert_eq!(
-        going.len() - repeat_with(|| going.try_join_next()).take_while(Option::is_some).count(),
-        4
-    );
+    // Two go on among the slow, two are broken off, and the others have come back.
+    assert_eq!((lanes.prompt.available_permits(), lanes.slow.available_permits()), (6, 4));
+    let ended: Vec<_> = repeat_with(|| going.try_join_next()).map_while(|it| it).collect();
+    assert_eq!((going.len(), ended.len()), (2, 98));
+    assert_eq!(ended.into_iter().filter(|it| *it.as_ref().unwrap()).count(), 2);
     turned_away(&lanes, "dead.example").await;
     going.shutdown().await;
     // From now on it has two.
@@ -193,6 +192,16 @@ async fn a_domain_that_was_slow_is_prompt_again_after_a_prompt_mail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_domain_that_was_slow_is_tried_among_the_prompt_after_five_minutes() {
+    let lanes = lanes(12, 1);
+    send(&lanes, "x.example", 2).await;
+    let _others = lanes.slow.clone().try_acquire_many_owned(6).unwrap();
+    assert_eq!(turned_away(&lanes, "x.example").await, Duration::ZERO);
+    pass(300).await;
+    assert!(!lanes.seat("x.example").await.unwrap().is_slow);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_is_as_wide_as_its_domain_is_prompt() {
     let lanes = lanes(24, 8);
     for (before, width) in [(None, 2), (Some(0), 8), (Some(2), 2), (Some(0), 8)] {
@@ -229,5 +238,11 @@ async fn whoever_finds_all_places_taken_waits_for_a_minute() {
     let _held = [lanes.seat("a.example").await.unwrap(), lanes.seat("b.example").await.unwrap()];
     let begun = Instant::now();
     turned_away(&lanes, "c.example").await;
+    assert_eq!(begun.elapsed(), WAITING);
+    // The same for a place among the mails to a domain, while nothing is known of those that have one.
+    let lanes = Lanes::of(12, 2, 0);
+    let _held = [lanes.seat("a.example").await.unwrap(), lanes.seat("a.example").await.unwrap()];
+    let begun = Instant::now();
+    turned_away(&lanes, "a.example").await;
     assert_eq!(begun.elapsed(), WAITING);
 }

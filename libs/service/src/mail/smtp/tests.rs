@@ -78,7 +78,7 @@ async fn encrypted(sink: &SmtpSink, has_starttls: bool) -> u16 {
 
 impl Smtp {
     async fn send(&self, mail: &Message) -> Result<(), MailError> {
-        self.connect().await?.offer(mail).await?.hand_over().await
+        self.begin(mail).await?.offer().await?.hand_over().await
     }
 }
 
