@@ -62,11 +62,11 @@ struct Attempt {
 
 /// How long the mail server may take for all of a mail. Each of its answers is waited for as long as
 /// RFC 5321 asks (`service::Mail`), which for a server that uses all of it would be half an hour: as
-/// long as the broker waits for an acknowledgement. So: a minute for a place and four calls before it of
-/// a minute at most, 18 minutes for the mail (13 of them may pass between its first byte and the answer
+/// long as the broker waits for an acknowledgement. So: a minute for a place and five calls before it of
+/// a minute at most, 17 minutes for the mail (13 of them may pass between its first byte and the answer
 /// to its last), and two at least for the record make the 25 that the message may be held, which leaves
 /// the broker five.
-const SENDING: Duration = Duration::from_secs(18 * 60);
+const SENDING: Duration = Duration::from_secs(17 * 60);
 
 /// How often the claim is extended while the mail is on its way: it holds for a minute, so that two
 /// calls may fail, and lapses soon after a crash.
@@ -289,7 +289,7 @@ async fn send(
         }
     };
     sent.unwrap_or_else(|_| {
-        let kind = "the mail server took longer than 18 minutes";
+        let kind = "the mail server took longer than 17 minutes";
         Err(Failure::own(false, "timeout", kind, kind.to_owned()))
     })
 }

@@ -6,6 +6,7 @@ use kernel::Time;
 use prost_types::Timestamp;
 use service::{Auth, Refusal};
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::Mailer;
 
@@ -15,9 +16,14 @@ pub(crate) fn is_passing(status: &Status) -> bool {
 }
 
 /// The refusal of a message because of a call. It says which call and which code: a peer's words
-/// are not repeated, they could hold personal data.
+/// are not repeated, they could hold personal data. What somebody else has (`ABORTED`) comes again when
+/// that may have ended, and waiting for it is no attempt: it may be a worker that has crashed.
 pub(crate) fn refusal(call: &'static str, status: &Status) -> Refusal {
     let what = format!("{call}: {:?}", status.code());
+    if status.code() == Code::Aborted {
+        let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        return Refusal::Later(told.unwrap_or_default(), what);
+    }
     if is_passing(status) { Refusal::Retry(what) } else { Refusal::Reject(what) }
 }
 
@@ -58,4 +64,24 @@ pub(crate) fn moment(at: Option<Timestamp>) -> Option<String> {
     let at = at?;
     let time = Time::from_timestamp(at.seconds, u32::try_from(at.nanos).ok()?)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_has_comes_again_when_their_claim_has_lapsed() {
+        let left = Duration::from_secs(37);
+        let details = ErrorDetails::with_retry_info(Some(left));
+        let held = Status::with_error_details(Code::Aborted, "held", details);
+        for (status, left) in [(held, left), (Status::aborted("held"), Duration::ZERO)] {
+            let later = Refusal::Later(left, "ClaimDelivery: Aborted".to_owned());
+            assert_eq!(refusal("ClaimDelivery", &status), later);
+        }
+    }
 }

@@ -305,7 +305,7 @@ mod tests {
             ("GetAccessRequestMail", Code::Unimplemented, true),
             ("GetAccessRequestMail", Code::NotFound, false),
             ("GetUser", Code::NotFound, false),
-            ("ClaimDelivery", Code::Aborted, true),
+            ("ClaimDelivery", Code::Unavailable, true),
         ] {
             stage.world().failures.insert(call, VecDeque::from([code]));
             let why = format!("{call}: {code:?}");

@@ -169,7 +169,7 @@ async fn invitation_mail(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{collections::VecDeque, time::Duration};
 
     use api::{
         identity::v1::User,
@@ -396,7 +396,8 @@ mod tests {
         stage.world().mail.superseded = true;
         stage.world().failures.insert("WithdrawDelivery", VecDeque::from([Code::Aborted]));
         let event = stage.event();
-        let refusal = Refusal::Retry("WithdrawDelivery: Aborted".to_owned());
+        let refusal =
+            Refusal::Later(Duration::from_secs(5), "WithdrawDelivery: Aborted".to_owned());
         assert_eq!(stage.hear(event.clone()).await, Err(refusal));
         assert_eq!(stage.hear(event).await, Ok(()));
     }
@@ -512,7 +513,7 @@ mod tests {
             ("GetInvitationMail", Code::PermissionDenied, true),
             ("GetUser", Code::DeadlineExceeded, true),
             ("GetUser", Code::NotFound, false),
-            ("ClaimDelivery", Code::Aborted, true),
+            ("ClaimDelivery", Code::Unavailable, true),
             ("ClaimDelivery", Code::InvalidArgument, false),
         ] {
             stage.world().failures.insert(call, VecDeque::from([code]));
