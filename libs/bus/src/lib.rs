@@ -115,7 +115,7 @@ impl Bus {
         }
     }
 
-    /// What stands in the way of consuming, and does not go away by itself: queues that an older
+    /// What stands in the way, and does not go away by itself: queues or an exchange that another
     /// version declared otherwise.
     pub fn obstacle(&self) -> Option<String> {
         match self {

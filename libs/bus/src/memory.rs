@@ -1,6 +1,10 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use futures::future::join_all;
+use futures::{FutureExt as _, future::join_all};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -121,7 +125,7 @@ impl Binding {
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.cancelled().await;
         self.unbind();
-        // What waits finds the semaphore closed and is retried; what has begun is finished.
+        // What waits finds the semaphore closed and comes later; what has begun is finished.
         self.permits.close();
         self.begun.close();
         self.begun.wait().await;
@@ -141,8 +145,80 @@ impl Drop for Binding {
 impl Consumer {
     async fn handle(&self, message: Message) -> Result<(), Refusal> {
         let Ok(_permit) = self.permits.acquire().await else {
-            return Err(Refusal::Retry("the consumer is stopping".to_owned()));
+            // It has not begun: a stop spends no attempt.
+            return Err(Refusal::Later(Duration::ZERO, "the consumer is stopping".to_owned()));
         };
-        self.begun.track_future((self.handler)(message)).await
+        let (queue, event_id) = (self.queue.name, message.id);
+        // A panic ends no process here, so nobody else would count this attempt and answer for it.
+        let handling = AssertUnwindSafe(async { (self.handler)(message).await }).catch_unwind();
+        self.begun.track_future(handling).await.unwrap_or_else(|_| {
+            // What it said is not repeated: it could hold what was in the message.
+            tracing::error!(queue, %event_id, "a handler panicked");
+            Err(Refusal::Retry("the handler panicked".to_owned()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{Clock, Uuid};
+
+    use super::*;
+
+    const QUEUE: Queue = Queue { name: "test.told", bindings: &["test.told.v1"], concurrency: 1 };
+
+    fn message() -> Message {
+        Message {
+            id: Clock::System.new_id(),
+            routing_key: "test.told.v1".to_owned(),
+            source: "usher/test".to_owned(),
+            subject: Uuid::nil(),
+            time: Clock::System.now(),
+            payload: Vec::new(),
+            traceparent: None,
+            attempt: 1,
+            must_arrive: true,
+            queue: None,
+            redelivered: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_its_turn_at_a_stop_has_had_no_attempt() {
+        let (bus, stop) = (MemoryBus::new(RetrySteps::default()), CancellationToken::new());
+        let finish = CancellationToken::new();
+        let (stopping, finished) = (stop.clone(), finish.clone());
+        let handler: Handler = Arc::new(move |_| {
+            // The other message waits by now: both are polled in turn.
+            stopping.cancel();
+            Box::pin(finished.clone().cancelled_owned().map(Ok))
+        });
+        let running = tokio::spawn(bus.bind(QUEUE, handler).run(stop));
+        let (begun, waits) = tokio::join!(bus.publish(vec![message()]), async {
+            let waits = bus.publish(vec![message()]).await;
+            finish.cancel();
+            waits
+        });
+        let pause = RetrySteps::default().0[0];
+        let later = PublishError::Later(pause, "the consumer is stopping".to_owned());
+        assert_eq!((begun, waits), (vec![Ok(())], vec![Err(later)]));
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_asked_again_and_goes_on_with_others() {
+        let bus = MemoryBus::new(RetrySteps::default());
+        let poison = message();
+        let id = poison.id;
+        let handler: Handler = Arc::new(move |message| {
+            assert_ne!(message.id, id, "it panics before it has begun");
+            Box::pin(async { Ok(()) })
+        });
+        let _bound = bus.bind(QUEUE, handler);
+        let refused = Err(PublishError::Refused("the handler panicked".to_owned()));
+        for _ in 0..2 {
+            assert_eq!(bus.publish(vec![poison.clone()]).await, std::slice::from_ref(&refused));
+        }
+        assert_eq!(bus.publish(vec![message()]).await, [Ok(())]);
     }
 }

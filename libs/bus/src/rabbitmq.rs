@@ -6,7 +6,7 @@ mod publish;
 mod topology;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex as StdMutex, PoisonError},
     time::Duration,
 };
@@ -14,9 +14,11 @@ use std::{
 pub(crate) use consume::Duty;
 
 use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 
 use crate::{Message, RetrySteps};
+use publish::Outlet;
+use topology::Undeclared;
 
 /// How long the broker may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,66 +29,59 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct RabbitMq {
     url: String,
     steps: RetrySteps,
-    publisher: Arc<Mutex<Option<Link>>>,
-    /// By queue: how an older version's declaration differs.
-    obstacles: Arc<StdMutex<BTreeMap<String, String>>>,
+    /// For what services publish.
+    events: Arc<Outlet>,
+    /// For what consumers put off or give up. A broker that is short of memory or disk stops reading
+    /// from whoever publishes: over their own connections consumers would stop answering, too.
+    refused: Arc<Outlet>,
+    /// By who met it: what an older version declared otherwise.
+    obstacles: Arc<StdMutex<BTreeMap<&'static str, String>>>,
 }
 
 /// A connection and a channel in confirm mode on it.
 struct Link {
     connection: Connection,
     channel: Channel,
-    /// lapin hands a returned message to whichever confirmation comes next: who publishes single
-    /// messages on a shared channel takes turns.
-    turn: Mutex<()>,
+    /// What was published over it was broken off: its confirmations and returned messages may still
+    /// come, and be taken for those of something else.
+    is_spent: bool,
 }
 
 impl Link {
     fn is_alive(&self) -> bool {
         self.connection.status().connected() && self.channel.status().connected()
     }
+
+    /// Whether the broker has stopped reading from it: it is short of memory or disk.
+    fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
+    }
 }
 
 impl RabbitMq {
     pub(crate) fn new(url: String, steps: RetrySteps) -> Self {
-        Self { url, steps, publisher: Arc::default(), obstacles: Arc::default() }
-    }
-
-    pub(crate) async fn is_available(&self) -> bool {
-        // A publish in progress holds the lock, and is a sign of life.
-        let Ok(mut publisher) = self.publisher.try_lock() else { return true };
-        self.keep_alive(&mut publisher).await.is_ok()
+        let [events, refused] = ["publish", "refuse"].map(|name| Arc::new(Outlet::new(name)));
+        Self { url, steps, events, refused, obstacles: Arc::default() }
     }
 
     pub(crate) fn obstacle(&self) -> Option<String> {
         let obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines: Vec<_> =
-            obstacles.iter().map(|(queue, how)| format!("{queue}: {how}")).collect();
+        let names: BTreeSet<_> = obstacles.values().collect();
+        let lines: Vec<_> = names.into_iter().map(|name| topology::how_it_differs(name)).collect();
         (!lines.is_empty()).then(|| lines.join("; "))
     }
 
-    /// Notes that a queue's declaration was refused for good, or that it no longer is.
-    fn note_obstacle(&self, queue: &str, declared: &lapin::Result<()>) {
+    /// Notes that a declaration was refused for good, or that none of this one's is any longer.
+    fn note_obstacle(&self, whose: &'static str, declared: &Result<(), Undeclared>) {
         let mut obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
         match declared {
-            Err(error) if topology::differs(error) => {
-                tracing::error!(queue, %error, "the queue was declared otherwise; see the README");
-                let how = "declared otherwise by another version; empty it and delete it";
-                obstacles.insert(queue.to_owned(), how.to_owned());
+            Err(undeclared) if undeclared.differs() => {
+                let Undeclared { name, error } = undeclared;
+                tracing::error!(name, %error, "it was declared otherwise; see the README");
+                obstacles.insert(whose, name.clone());
             }
             Err(_) => {}
-            Ok(()) => drop(obstacles.remove(queue)),
-        }
-    }
-
-    /// Connects `link` unless it is.
-    async fn keep_alive<'a>(&self, link: &'a mut Option<Link>) -> lapin::Result<&'a Link> {
-        if !link.as_ref().is_some_and(Link::is_alive) {
-            *link = None;
-        }
-        match link {
-            Some(link) => Ok(link),
-            None => Ok(link.insert(self.connect("publish").await?)),
+            Ok(()) => drop(obstacles.remove(whose)),
         }
     }
 
@@ -97,8 +92,7 @@ impl RabbitMq {
             let connection = Connection::connect(&self.url, properties).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            topology::declare_exchange(&channel).await?;
-            Ok(Link { connection, channel, turn: Mutex::default() })
+            Ok(Link { connection, channel, is_spent: false })
         };
         timeout(PATIENCE, connecting).await.unwrap_or_else(|_| {
             let slow = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 10 s");

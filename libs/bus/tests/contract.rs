@@ -1,5 +1,8 @@
 //! One contract for both buses. A publisher repeats what was not confirmed, as the relay does.
 
+mod proxy;
+mod rabbitmq;
+
 use std::{
     sync::{
         Arc, Mutex,

@@ -43,6 +43,7 @@ pub async fn claim(
     }
     let key = OnConflict::columns([Column::Consumer, Column::EventId]).do_nothing().to_owned();
     let written = Entity::insert(row).on_conflict(key).exec_without_returning(&**tx).await?;
+    fault::point("before-inbox-commit");
     Ok(written == 1)
 }
 

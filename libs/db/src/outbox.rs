@@ -82,12 +82,19 @@ pub async fn insert(tx: &Transaction, events: Vec<Event>) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
     }
-    // One that is replayed may still be here from the time before.
-    let there = OnConflict::column(Column::Id).do_nothing().to_owned();
-    let rows = events.into_iter().map(row);
-    Entity::insert_many(rows).on_conflict(there).exec_without_returning(&**tx).await?;
+    Entity::insert_many(events.into_iter().map(row)).exec_without_returning(&**tx).await?;
     tx.mark_published();
     Ok(())
+}
+
+/// Writes an event that has been here before. `false` if it still is: then nothing is written, for it
+/// may be on its way to another queue than this time.
+pub async fn insert_again(tx: &Transaction, event: Event) -> Result<bool, DbErr> {
+    let there = OnConflict::column(Column::Id).do_nothing().to_owned();
+    let written =
+        Entity::insert(row(event)).on_conflict(there).exec_without_returning(&**tx).await?;
+    tx.mark_published();
+    Ok(written == 1)
 }
 
 fn row(event: Event) -> ActiveModel {
@@ -187,12 +194,14 @@ fn written(database: &Database, table: impl IntoIden) -> Expr {
     Expr::col((table, Alias::new(column)))
 }
 
-/// Makes every waiting event due now: for a relay that knows itself to be the only one and has just
-/// begun, so that what a crash left claimed does not wait for the end of its lease.
+/// Makes what a crash left claimed due now, for a relay that knows itself to be the only one and has just
+/// begun. What was refused before keeps its time, for nothing tells whether it was claimed or waits for
+/// its step, and a restart must not be an attempt: at worst it waits for the end of its lease.
 pub async fn release(database: &Database, now: Time) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::AvailableAt, Expr::value(now))
         .filter(Column::Dead.is_null())
+        .filter(Column::Attempts.eq(0))
         .filter(Column::AvailableAt.gt(now))
         .exec(database.read())
         .await?;

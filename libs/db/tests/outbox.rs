@@ -18,6 +18,9 @@ testkit::on_both_databases!(
     an_event_that_an_older_version_wrote_must_arrive,
     a_subjects_events_leave_one_at_a_time_in_the_order_of_writing,
     what_was_refused_or_given_up_steps_aside,
+    what_is_stuck_leaves_at_once_when_it_is_retried,
+    a_restart_releases_what_was_claimed_and_not_what_waits_for_its_step,
+    an_event_that_is_still_there_is_not_written_again,
     relays_share_the_work,
     a_claim_reads_no_more_than_it_takes,
 );
@@ -87,21 +90,24 @@ async fn database(bench: &Bench) -> Database {
     database
 }
 
-async fn write(database: &Database, events: &[(u128, u128)], at: Time) {
-    let event = |(id, subject): &(u128, u128)| Event {
-        id: Uuid::from_u128(*id),
+fn event(&(id, subject): &(u128, u128), at: Time) -> Event {
+    Event {
+        id: Uuid::from_u128(id),
         routing_key: "test.told.v1".to_owned(),
-        subject: Uuid::from_u128(*subject),
+        subject: Uuid::from_u128(subject),
         payload: Vec::new(),
         traceparent: None,
         at,
         must_arrive: true,
         queue: None,
         source: None,
-    };
+    }
+}
+
+async fn write(database: &Database, events: &[(u128, u128)], at: Time) {
     let tx = database.begin().await.unwrap();
     for one in events {
-        outbox::insert(&tx, vec![event(one)]).await.unwrap();
+        outbox::insert(&tx, vec![event(one, at)]).await.unwrap();
     }
     tx.commit().await.unwrap();
 }
@@ -145,6 +151,67 @@ async fn what_was_refused_or_given_up_steps_aside(bench: Bench) {
     let rows = outbox::claim(&database, clock.now(), LEASE, 100).await.unwrap();
     assert_eq!(rows[0].last_error, "nobody listens");
     assert_eq!((rows.len(), rows[0].attempts), (1, 1));
+}
+
+async fn what_is_stuck_leaves_at_once_when_it_is_retried(bench: Bench) {
+    let (database, clock) = (database(&bench).await, &bench.infra.clock);
+    write(&database, &[(1, 1), (2, 2), (3, 3)], clock.now()).await;
+    assert_eq!(claim(&database, clock.now()).await, [1, 2, 3]);
+    let tomorrow = clock.now() + Duration::days(1);
+    outbox::refuse(&database, Uuid::from_u128(1), tomorrow, "nobody listens").await.unwrap();
+    for id in [2, 3] {
+        outbox::bury(&database, Uuid::from_u128(id), "it cannot be published").await.unwrap();
+    }
+    bench.clock.advance(LEASE);
+    assert_eq!(claim(&database, clock.now()).await, [0_u128; 0]);
+    // At once means that a relay is woken, as it was when they were written.
+    let woken = async || {
+        let patience = std::time::Duration::from_secs(5);
+        tokio::time::timeout(patience, database.committed().notified()).await.expect("a wake-up");
+    };
+    woken().await;
+    let retry = async |id: Option<u128>| {
+        let id = id.map(Uuid::from_u128);
+        let retried = outbox::retry(&database, id, clock.now()).await.unwrap();
+        woken().await;
+        retried
+    };
+    assert_eq!(retry(Some(3)).await, 1);
+    assert_eq!(claim(&database, clock.now()).await, [3], "the others stay");
+    assert_eq!(retry(None).await, 2);
+    assert_eq!(claim(&database, clock.now()).await, [1, 2], "a relay has the third in hand");
+    assert_eq!(outbox::backlog(&database).await.unwrap().dead, 0);
+}
+
+async fn a_restart_releases_what_was_claimed_and_not_what_waits_for_its_step(bench: Bench) {
+    let (database, now) = (database(&bench).await, bench.infra.clock.now());
+    write(&database, &[(1, 1), (2, 2), (3, 3)], now).await;
+    assert_eq!(claim(&database, now).await, [1, 2, 3]);
+    let step = now + Duration::hours(10);
+    outbox::refuse(&database, Uuid::from_u128(2), step, "not yet").await.unwrap();
+    // However often it restarts: each time would be an attempt.
+    for _ in 0..2 {
+        outbox::release(&database, now).await.unwrap();
+        assert_eq!(claim(&database, now).await, [1, 3]);
+    }
+    assert_eq!(claim(&database, step).await, [1, 3, 2]);
+}
+
+async fn an_event_that_is_still_there_is_not_written_again(bench: Bench) {
+    let (database, now) = (database(&bench).await, bench.infra.clock.now());
+    write(&database, &[(1, 1)], now).await;
+    let again = async || {
+        let tx = database.begin().await.unwrap();
+        let queue = Some("test.other".to_owned());
+        let event = Event { queue, ..event(&(1, 1), now) };
+        let is_written = outbox::insert_again(&tx, event).await.unwrap();
+        tx.commit().await.unwrap();
+        is_written
+    };
+    assert!(!again().await);
+    finish(&database, 1).await;
+    assert!(again().await);
+    assert_eq!(claim(&database, now).await, [1]);
 }
 
 async fn relays_share_the_work(bench: Bench) {

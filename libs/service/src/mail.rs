@@ -83,8 +83,9 @@ impl From<io::Error> for MailReply {
 }
 
 impl Mail {
-    /// Opens the transport. A server is connected when there is something to send, with as many
-    /// connections as mails go at once; what goes there is signed if there is a key.
+    /// Opens the transport. A server is connected when there is something to send, and as many
+    /// connections as `mails_at_once` are kept for the next mails: those that only wait for a last answer
+    /// come beside them, and need not be. What goes there is signed if there is a key.
     pub fn open(settings: &Settings, clock: &Clock) -> anyhow::Result<Self> {
         Ok(match &settings.smtp_url {
             MailUrl::Smtp(url) => {

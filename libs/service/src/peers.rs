@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use api::{
     identity::v1::{
@@ -12,7 +15,7 @@ use http::Response;
 use http_body_util::BodyExt as _;
 use kernel::{Clock, Time, Uuid};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use tonic::{
     Code, Request, Status,
     body::Body,
@@ -44,7 +47,24 @@ struct Account {
     name: &'static str,
     secret: SecretString,
     clock: Clock,
-    token: Mutex<Option<(Auth, Time)>>,
+    token: Mutex<Option<Token>>,
+    /// Whose turn it is to ask for a token.
+    renewing: Arc<Turn<()>>,
+}
+
+#[derive(Clone)]
+struct Token {
+    auth: Auth,
+    /// Until four fifths of its life; it is renewed afterwards.
+    fresh_until: Time,
+    /// Nearly until its end, for a call in its name takes a moment.
+    good_until: Time,
+}
+
+impl Account {
+    fn token(&self) -> Option<Token> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// In whose name a call is made.
@@ -65,7 +85,8 @@ impl Peers {
         name: &'static str,
         secret: SecretString,
     ) -> anyhow::Result<Self> {
-        let account = Arc::new(Account { name, secret, clock, token: Mutex::default() });
+        let (token, renewing) = (Mutex::default(), Arc::default());
+        let account = Arc::new(Account { name, secret, clock, token, renewing });
         Ok(Self {
             identity: channel(&settings.identity_url)?,
             organisation: channel(&settings.organisation_url)?,
@@ -110,15 +131,43 @@ impl Peers {
         Ok(client.check_permission(request).await?.into_inner().allowed)
     }
 
-    /// The right to call in this service's own name; its token is kept for most of its life.
+    /// The right to call in this service's own name; its token is kept for most of its life. While that
+    /// is good nobody waits for the next; without one, this takes at most 10 s.
     pub async fn own(&self) -> Result<Auth, Status> {
         let account = &self.account;
-        let mut token = account.token.lock().await;
         let now = account.clock.now();
-        if let Some((auth, until)) = &*token
-            && now < *until
+        match account.token() {
+            Some(token) if now < token.fresh_until => Ok(token.auth),
+            Some(token) if now < token.good_until => {
+                if let Ok(turn) = account.renewing.clone().try_lock_owned() {
+                    let peers = self.clone();
+                    tokio::spawn(async move {
+                        if let Err(status) = peers.renew(turn).await {
+                            tracing::warn!(code = ?status.code(), "the own token is not renewed");
+                        }
+                    });
+                }
+                Ok(token.auth)
+            }
+            _ => {
+                let renewing =
+                    async { self.renew(account.renewing.clone().lock_owned().await).await };
+                // The deadline is that of the wait as well: if the identity service hangs, those who
+                // wait for it do not do so one behind another.
+                let late = || Err(Status::unavailable("there is no token of one's own yet"));
+                deadline::within(PATIENCE, renewing).await.unwrap_or_else(late)
+            }
+        }
+    }
+
+    /// Asks for a token, unless whoever had the `_turn` before has got one.
+    async fn renew(&self, _turn: OwnedMutexGuard<()>) -> Result<Auth, Status> {
+        let account = &self.account;
+        let now = account.clock.now();
+        if let Some(token) = account.token()
+            && now < token.fresh_until
         {
-            return Ok(auth.clone());
+            return Ok(token.auth);
         }
         let mut client = ServiceAccountServiceClient::new(self.identity(Auth::Anonymous));
         let request = IssueServiceTokenRequest {
@@ -126,9 +175,11 @@ impl Peers {
             secret: account.secret.expose_secret().to_owned(),
         };
         let answer = client.issue_service_token(request).await?.into_inner();
-        let seconds = answer.expires_in.map_or(0, |life| life.seconds);
+        let life = kernel::Duration::seconds(answer.expires_in.map_or(0, |life| life.seconds));
         let auth = Auth::Bearer(answer.access_token.into());
-        *token = Some((auth.clone(), now + kernel::Duration::seconds(seconds * 4 / 5)));
+        let (fresh_until, good_until) = (now + life * 4 / 5, now + life * 19 / 20);
+        let token = Token { auth: auth.clone(), fresh_until, good_until };
+        *account.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
         Ok(auth)
     }
 }
@@ -200,6 +251,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,
+        time::Instant,
     };
 
     use super::*;
@@ -208,6 +260,47 @@ mod tests {
     /// `content-type: application/grpc` (RFC 9113, section 6; RFC 7541).
     const BEGUN: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
         \0\0\x14\x01\x04\0\0\0\x01\x88\x0f\x10\x10application/grpc";
+
+    /// Peers whose identity service takes connections and says nothing.
+    async fn silent() -> (Peers, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let account = Account {
+            name: "test",
+            secret: "secret".into(),
+            clock: Clock::System,
+            token: Mutex::default(),
+            renewing: Arc::default(),
+        };
+        let silent = channel(&url).expect("an address");
+        let (organisation, notification) = (silent.clone(), silent.clone());
+        let account = Arc::new(account);
+        (Peers { identity: silent, organisation, notification, account }, listener)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_token_is_good_nobody_waits_for_the_next() {
+        let (peers, _listener) = silent().await;
+        let (now, minute) = (Clock::System.now(), kernel::Duration::minutes(1));
+        let (auth, begun) = (Auth::Bearer("old".into()), Instant::now());
+        let token = Token { auth, fresh_until: now - minute, good_until: now + minute };
+        *peers.account.token.lock().unwrap() = Some(token);
+        for _ in 0..9 {
+            let Ok(Auth::Bearer(token)) = peers.own().await else { panic!("it is good") };
+            assert_eq!(&*token, "old");
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert!(peers.account.renewing.try_lock().is_err(), "somebody renews it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_identity_service_hangs_nobody_waits_behind_another() {
+        let (peers, _listener) = silent().await;
+        let begun = Instant::now();
+        let answers = futures::future::join_all((0..20).map(|_| peers.own())).await;
+        assert!(answers.iter().all(Result::is_err));
+        assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+    }
 
     #[tokio::test]
     async fn a_peer_that_goes_away_in_the_middle_of_a_call_is_unavailable() {

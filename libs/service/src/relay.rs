@@ -1,6 +1,7 @@
 //! The relay: takes events from a service's outbox to the bus.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -43,6 +44,12 @@ const BATCHES: usize = 8;
 /// The same where a batch is one event that waits for its consumer: as many as the mailer takes at once,
 /// and some for the others.
 const BATCHES_IN_PROCESS: usize = 64;
+/// How long a claimed batch may wait for its turn: half its lease, so that it is published within it.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const _: () = assert!(LONGEST_WAIT.as_secs() * 2 <= LEASE.num_seconds().unsigned_abs());
+/// When what became of an event is written again, if that failed and its lease is long.
+const PAUSES: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
 /// How often the backlog is measured.
 const MEASURE: Duration = Duration::from_secs(15);
 /// What a question to the database may take, a broken connection included.
@@ -54,32 +61,40 @@ impl Relay {
         let relay = Arc::new(self);
         relay.take_over().await;
         let measuring = tokio::spawn(measure(relay.clone()));
-        let permits = Arc::new(Semaphore::new(match relay.bus {
-            Bus::Memory(_) => BATCHES_IN_PROCESS,
-            Bus::RabbitMq(_) => BATCHES,
-        }));
+        // With a broker the batches share a channel, which is one batch's at a time.
+        let (at_once, turns) = match relay.bus {
+            Bus::Memory(_) => (BATCHES_IN_PROCESS, BATCHES_IN_PROCESS),
+            Bus::RabbitMq(_) => (BATCHES, 1),
+        };
+        let permits = Arc::new(Semaphore::new(at_once));
+        let turns = Arc::new(Semaphore::new(turns));
         let mut batches = JoinSet::new();
-        while !stop.is_cancelled() {
-            let mut bus_is_away = false;
+        let mut bus_is_away = false;
+        // Whoever waits for a permit when it stops claims nothing more: its consumers are stopping, too.
+        while let Some(Ok(permit)) = stop.run_until_cancelled(permits.clone().acquire_owned()).await
+        {
             while let Some(done) = batches.try_join_next() {
                 bus_is_away |= done.unwrap_or(false);
             }
-            if bus_is_away {
+            if mem::take(&mut bus_is_away) {
                 relay.wait_for_the_bus(&stop).await;
+                continue;
             }
-            let Ok(permit) = permits.clone().acquire_owned().await else { break };
+            let claimed = Instant::now();
             match relay.claim().await {
                 Ok(rows) if rows.is_empty() => {
                     drop(permit);
                     tokio::select! {
                         () = relay.database.committed().notified() => {}
+                        // Behind an event that has left, the next of its subject may leave.
+                        Some(done) = batches.join_next() => bus_is_away = done.unwrap_or(false),
                         () = rest(POLL, &stop) => {}
                     }
                 }
                 Ok(rows) => {
-                    let relay = relay.clone();
+                    let (relay, turns) = (relay.clone(), turns.clone());
                     batches.spawn(async move {
-                        let bus_is_away = relay.publish(rows).await;
+                        let bus_is_away = relay.publish(rows, claimed, &turns).await;
                         drop(permit);
                         bus_is_away
                     });
@@ -124,29 +139,39 @@ impl Relay {
         bounded(claiming).await
     }
 
-    /// Publishes claimed events. Answers whether the bus is away.
-    async fn publish(&self, rows: Vec<outbox::Model>) -> bool {
+    /// Publishes events that were `claimed` then, when it is their turn. Answers whether the bus is away.
+    async fn publish(&self, rows: Vec<outbox::Model>, claimed: Instant, turns: &Semaphore) -> bool {
+        let turn = turns.acquire().await;
+        if claimed.elapsed() > LONGEST_WAIT {
+            drop(turn);
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            tracing::info!(service = self.service, events = ids.len(), "events waited too long");
+            self.postpone(&ids, Duration::ZERO).await;
+            return false;
+        }
         let messages = rows.iter().map(|row| self.message(row)).collect();
         let begun = Instant::now();
         let answers = self.bus.publish(messages).await;
         fault::point("after-confirm");
         let service = label("service", self.service);
         self.instruments.publishing.record(begun.elapsed().as_secs_f64(), &[service]);
-        let (mut finished, mut postponed) = (Vec::with_capacity(rows.len()), Vec::new());
-        let mut away = None;
-        for (row, answer) in rows.iter().zip(answers) {
+        drop(turn);
+        let answers: Vec<_> = rows.iter().zip(answers).collect();
+        let taken = answers.iter().filter(|(_, answer)| answer.is_ok());
+        let finished: Vec<_> = taken.map(|(row, _)| row.id).collect();
+        // Before all else: until then a crash sends them once more.
+        self.keep(|| outbox::finish(&self.database, &finished)).await;
+        let (mut postponed, mut away) = (Vec::new(), None);
+        for (row, answer) in answers {
             let outcome = match answer {
-                Ok(()) => {
-                    finished.push(row.id);
-                    "confirmed"
-                }
+                Ok(()) => "confirmed",
                 Err(PublishError::Refused(why)) => {
                     self.refused(row, self.steps.at_most(attempt_of(row)), &why).await;
                     "refused"
                 }
                 Err(PublishError::Later(pause, why)) => {
                     tracing::info!(service = self.service, event_id = %row.id, why, "an event waits");
-                    self.note(self.postpone(&[row.id], pause).await);
+                    self.postpone(&[row.id], pause).await;
                     "postponed"
                 }
                 Err(error @ PublishError::Unroutable(_)) => {
@@ -156,7 +181,7 @@ impl Relay {
                 Err(error @ PublishError::Unpublishable(_)) => {
                     tracing::error!(service = self.service, event_id = %row.id, %error, "set aside");
                     let why = error.to_string();
-                    self.note(bounded(outbox::bury(&self.database, row.id, &why)).await);
+                    self.keep(|| outbox::bury(&self.database, row.id, &why)).await;
                     "buried"
                 }
                 Err(error @ PublishError::Unavailable(_)) => {
@@ -168,19 +193,17 @@ impl Relay {
             let labels = [label("service", self.service), label("outcome", outcome)];
             self.instruments.published.add(1, &labels);
         }
-        // Should either fail, the lease lapses and the events go out again; inboxes know them.
-        self.note(bounded(outbox::finish(&self.database, &finished)).await);
         if let Some(error) = &away {
             let events = postponed.len();
             tracing::warn!(service = self.service, events, %error, "events stay in the outbox");
-            self.note(self.postpone(&postponed, POLL).await);
+            self.postpone(&postponed, POLL).await;
         }
         away.is_some() && finished.is_empty()
     }
 
-    async fn postpone(&self, ids: &[Uuid], pause: Duration) -> Result<(), DbErr> {
-        let pause = kernel::Duration::from_std(pause).unwrap_or_default();
-        bounded(outbox::postpone(&self.database, ids, self.clock.now() + pause)).await
+    async fn postpone(&self, ids: &[Uuid], pause: Duration) {
+        let at = self.clock.now() + kernel::Duration::from_std(pause).unwrap_or_default();
+        self.keep(|| outbox::postpone(&self.database, ids, at)).await;
     }
 
     /// Keeps an event that was refused, and lets those behind it pass.
@@ -189,11 +212,22 @@ impl Relay {
         tracing::warn!(service = self.service, event_id = %row.id, event = row.routing_key,
             attempt, why, "an event stays in the outbox");
         let at = self.clock.now() + kernel::Duration::from_std(pause).unwrap_or_default();
-        self.note(bounded(outbox::refuse(&self.database, row.id, at, why)).await);
+        self.keep(|| outbox::refuse(&self.database, row.id, at, why)).await;
     }
 
-    fn note(&self, kept: Result<(), DbErr>) {
-        if let Err(error) = kept {
+    /// Writes what became of events. While that fails they stay claimed, and go out again when the lease
+    /// has lapsed; inboxes know them. In this process the lease is long, so they are written again first.
+    async fn keep<W: Future<Output = Result<(), DbErr>>>(&self, write: impl Fn() -> W) {
+        let pauses = match self.bus {
+            Bus::Memory(_) => PAUSES.as_slice(),
+            Bus::RabbitMq(_) => &[],
+        };
+        for pause in pauses {
+            let Err(error) = bounded(write()).await else { return };
+            tracing::warn!(service = self.service, %error, "what became of events is written again");
+            sleep(*pause).await;
+        }
+        if let Err(error) = bounded(write()).await {
             tracing::warn!(service = self.service, %error, "events' leases must lapse first");
         }
     }
@@ -273,8 +307,10 @@ async fn measure(relay: Arc<Relay>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use bus::{BusUrl, Handler, Queue};
-    use sea_orm_migration::{MigrationTrait, MigratorTrait};
+    use sea_orm_migration::{MigrationTrait, MigratorTrait, sea_orm::ConnectionTrait as _};
 
     use super::*;
 
@@ -302,6 +338,20 @@ mod tests {
         }
     }
 
+    /// Claims and publishes what is due; answers whether the bus is away.
+    async fn publish(relay: &Relay) -> bool {
+        let rows = relay.claim().await.unwrap();
+        relay.publish(rows, Instant::now(), &Semaphore::new(1)).await
+    }
+
+    async fn write(database: &Database, clock: &Clock, subject: Uuid) {
+        let tx = database.begin().await.unwrap();
+        crate::publish(&tx, clock, "test.told.v1", subject, &()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    const QUEUE: Queue = Queue { name: "test", bindings: &["test.told.v1"], concurrency: 1 };
+
     async fn tables(folder: &tempfile::TempDir) -> Database {
         let url = db::DatabaseUrl::Sqlite(folder.path().to_owned());
         let database = Database::connect(&url, "test", 2).await.unwrap();
@@ -314,10 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = tables(&folder).await;
         let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
-        let tx = database.begin().await.unwrap();
-        let id = clock.new_id();
-        crate::publish(&tx, &clock, "test.told.v1", id, &()).await.unwrap();
-        tx.commit().await.unwrap();
+        write(&database, &clock, clock.new_id()).await;
         // Claimed by a process that is no more; the clock stands, so its lease never lapses.
         assert_eq!(outbox::claim(&database, clock.now(), LEASE, 1).await.unwrap().len(), 1);
 
@@ -328,10 +375,77 @@ mod tests {
             told.cancel();
             Box::pin(async { Ok(()) })
         });
-        let queue = Queue { name: "test", bindings: &["test.told.v1"], concurrency: 1 };
-        let _bound = bus.consume(queue, handler, CancellationToken::new());
+        let _bound = bus.consume(QUEUE, handler, CancellationToken::new());
         let relay = relay(&database, bus, &clock);
         tokio::time::timeout(Duration::from_secs(10), relay.run(stop)).await.expect("it was told");
+        assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn the_events_of_one_subject_leave_one_right_after_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, clock, subject) =
+            (tables(&folder).await, Clock::System, Clock::System.new_id());
+        let events = 60;
+        for _ in 0..events {
+            write(&database, &clock, subject).await;
+        }
+        let (bus, stop) =
+            (Bus::open(&BusUrl::Memory, RetrySteps::default()), CancellationToken::new());
+        let (told, left) = (stop.clone(), AtomicU32::new(events));
+        let handler: Handler = Arc::new(move |_| {
+            if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                told.cancel();
+            }
+            Box::pin(async { Ok(()) })
+        });
+        let _bound = bus.consume(QUEUE, handler, CancellationToken::new());
+        let relaying = relay(&database, bus, &clock).run(stop);
+        // Polls are no shorter than half of their span.
+        let polled = POLL / 2 * (events - 1);
+        tokio::time::timeout(polled * 2 / 3, relaying).await.expect("nobody waits for a poll");
+    }
+
+    #[tokio::test]
+    async fn what_has_waited_for_half_its_lease_is_put_back_and_not_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = tables(&folder).await;
+        let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
+        write(&database, &clock, clock.new_id()).await;
+        // Nobody answers there, so that what is published comes again in a second.
+        let url = BusUrl::parse("amqp://127.0.0.1:1").unwrap();
+        let relay = relay(&database, Bus::open(&url, RetrySteps::default()), &clock);
+        for (waited, is_put_back) in [(29, false), (31, true)] {
+            let rows = relay.claim().await.unwrap();
+            assert_eq!(rows.len(), 1);
+            let claimed = Instant::now().checked_sub(Duration::from_secs(waited)).unwrap();
+            let bus_is_away = relay.publish(rows, claimed, &Semaphore::new(1)).await;
+            assert_eq!(bus_is_away, !is_put_back);
+            let rows = relay.claim().await.unwrap();
+            assert_eq!(rows.len(), usize::from(is_put_back), "it is due now");
+            outbox::release(&database, clock.now()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_became_of_an_event_is_written_again_where_its_lease_is_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, clock) = (tables(&folder).await, Clock::System);
+        write(&database, &clock, clock.new_id()).await;
+        // It fails once, and remembers that it did.
+        database
+            .read()
+            .execute_unprepared(
+                "CREATE TABLE failures (id INTEGER);
+                CREATE TRIGGER away BEFORE DELETE ON outbox WHEN NOT EXISTS (SELECT 1 FROM failures)
+                BEGIN INSERT INTO failures VALUES (1); SELECT RAISE(FAIL, 'away'); END",
+            )
+            .await
+            .unwrap();
+        let bus = Bus::open(&BusUrl::Memory, RetrySteps::default());
+        let handler: Handler = Arc::new(|_| Box::pin(async { Ok(()) }));
+        let _bound = bus.consume(QUEUE, handler, CancellationToken::new());
+        publish(&relay(&database, bus, &clock)).await;
         assert_eq!(outbox::backlog(&database).await.unwrap().waiting, 0);
     }
 
@@ -348,8 +462,7 @@ mod tests {
         let bus = Bus::open(&BusUrl::Memory, RetrySteps::default());
         let relay = relay(&database, bus, &clock);
         for _ in 0..2 {
-            let rows = relay.claim().await.unwrap();
-            assert!(!relay.publish(rows).await, "the bus is there");
+            assert!(!publish(&relay).await, "the bus is there");
         }
         let backlog = outbox::backlog(&database).await.unwrap();
         assert_eq!((backlog.waiting, backlog.refused), (1, 1));
@@ -361,10 +474,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = tables(&folder).await;
         let clock = Clock::Manual(kernel::ManualClock::at(Clock::System.now()));
-        let tx = database.begin().await.unwrap();
-        let id = clock.new_id();
-        crate::publish(&tx, &clock, "test.told.v1", id, &()).await.unwrap();
-        tx.commit().await.unwrap();
+        write(&database, &clock, clock.new_id()).await;
         for (url, attempt) in [("memory:", 2), ("amqp://127.0.0.1:1", 1)] {
             let bus = Bus::open(&BusUrl::parse(url).unwrap(), RetrySteps::default());
             let relay = relay(&database, bus, &clock);

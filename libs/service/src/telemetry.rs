@@ -119,7 +119,8 @@ pub(crate) struct Instruments {
     pub redelivered: Counter<u64>,
     /// `usher_messages_published_total{service,outcome}`.
     pub published: Counter<u64>,
-    /// `usher_publish_seconds{service}`: from sending a batch to its last confirmation.
+    /// `usher_publish_seconds{service}`: from sending a batch to its last confirmation, without the wait
+    /// for its turn; in process until its consumers have handled it.
     pub publishing: Histogram<f64>,
     /// `usher_dead_letters_total{queue,ground}`.
     pub dead_letters: Counter<u64>,

@@ -39,7 +39,7 @@ impl Timer {
     }
 
     /// Runs the work until `stop`: again at once while there is more, else after 1 s; after failures
-    /// in a row with pauses that grow to 30 s. A run that has begun is finished.
+    /// in a row with pauses that grow to about 30 s. A run that has begun is finished.
     pub(crate) async fn run(self, instruments: Instruments, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
@@ -57,7 +57,8 @@ impl Timer {
                     if more { Duration::ZERO } else { POLL }
                 }
                 Err(error) => {
-                    let pause = pause_after(failures);
+                    // Instances that lost the database together do not come back together.
+                    let pause = pause_after(failures).mul_f64(rand::random_range(0.5..1.5));
                     failures += 1;
                     tracing::warn!(timer = self.name, %error, ?pause, "a timer's run failed");
                     pause
@@ -90,14 +91,14 @@ mod tests {
         Err(DbErr::Custom("away".to_owned()))
     }
 
-    /// Runs a timer that answers in turn as told and then stops; answers at which second each run
-    /// began.
-    async fn seconds(answers: Vec<Result<bool, DbErr>>) -> Vec<u64> {
+    /// Runs a timer that answers in turn as told and then stops; answers how many seconds lay between
+    /// one run and the next.
+    async fn pauses(answers: Vec<Result<bool, DbErr>>) -> Vec<f64> {
         let (begun, stop) = (Instant::now(), CancellationToken::new());
         let (told, runs) = (stop.clone(), Arc::new(Mutex::new(Vec::new())));
         let (answers, noted) = (Mutex::new(answers.into_iter()), runs.clone());
         let timer = Timer::new("test.timer", move || {
-            noted.lock().unwrap().push(begun.elapsed().as_secs());
+            noted.lock().unwrap().push(begun.elapsed().as_secs_f64());
             let answer = answers.lock().unwrap().next().unwrap_or_else(|| {
                 told.cancel();
                 Ok(true)
@@ -105,20 +106,37 @@ mod tests {
             Box::pin(async { answer })
         });
         timer.run(Instruments::new(), stop).await;
-        runs.lock().unwrap().clone()
+        runs.lock().unwrap().windows(2).map(|runs| runs[1] - runs[0]).collect()
+    }
+
+    fn assert_about(pauses: &[f64], expected: &[f64]) {
+        assert_eq!(pauses.len(), expected.len());
+        for (pause, expected) in pauses.iter().zip(expected) {
+            // The clock ticks in milliseconds.
+            let about = expected * 0.5..=expected * 1.5 + 0.002;
+            assert!(about.contains(pause), "{pauses:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_due_is_done_at_once_and_then_looked_at_every_second() {
         let answers = vec![Ok(true), Ok(true), Ok(false), Ok(false), Ok(true)];
-        assert_eq!(seconds(answers).await, [0, 0, 0, 1, 2, 2]);
+        let whole: Vec<_> = pauses(answers).await.into_iter().map(f64::round).collect();
+        assert_eq!(whole, [0.0, 0.0, 1.0, 1.0, 0.0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_with_failures_and_shrink_with_a_success() {
         let mut answers: Vec<_> = (0..7).map(|_| failed()).collect();
         answers.extend([Ok(false), failed()]);
-        assert_eq!(seconds(answers).await, [0, 1, 3, 7, 15, 31, 61, 91, 92, 93]);
+        let pauses = pauses(answers).await;
+        assert_about(&pauses, &[1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 1.0, 1.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_that_failed_together_do_not_come_back_together() {
+        let failures = || (0..7).map(|_| failed()).collect();
+        assert_ne!(pauses(failures()).await, pauses(failures()).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -138,7 +156,8 @@ mod tests {
             }
         });
         timer.run(Instruments::new(), stop).await;
-        assert_eq!(begun.elapsed().as_secs(), 46);
+        let pause = begun.elapsed() - PATIENCE;
+        assert_about(&[pause.as_secs_f64()], &[1.0]);
     }
 
     #[tokio::test]

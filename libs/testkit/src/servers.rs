@@ -67,10 +67,10 @@ impl Servers {
     pub async fn messages_in(&self, rabbitmq_url: &str) -> Option<usize> {
         let (_, vhost) = rabbitmq_url.rsplit_once('/').expect("a virtual host in the URL");
         let answer = reqwest::get(format!("{}/api/vhosts/{vhost}", self.management)).await;
-        let answer: serde_json::Value =
-            serde_json::from_str(&answer.ok()?.text().await.ok()?).ok()?;
-        // Of a virtual host without queues nothing is told.
-        usize::try_from(answer["messages"].as_u64().unwrap_or(0)).ok()
+        let answer = answer.ok()?.error_for_status().ok()?;
+        let answer: serde_json::Value = serde_json::from_str(&answer.text().await.ok()?).ok()?;
+        // Nothing is told before the broker has looked.
+        usize::try_from(answer["messages"].as_u64()?).ok()
     }
 
     /// The URL of a Redis database that this test has for itself.

@@ -76,7 +76,7 @@ const EXTENDING: Duration = Duration::from_secs(20);
 /// was sent but not recorded is the one that goes out twice: it is tried as long as the message may be
 /// held. Nobody else gets the message meanwhile, so a claim that has lapsed is not taken over.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3)];
-/// What one try to record may take.
+/// What one try to record may take, and one to renew the token for it.
 const RECORDING: Duration = Duration::from_secs(5);
 
 /// Why a mail did not go out. The words may hold an address: they go into the delivery and nowhere
@@ -260,7 +260,7 @@ async fn send(
         organisation_path: organisation_path.clone(),
         application_id: application_id.clone(),
     };
-    let mut client = TemplateServiceClient::new(mailer.peers.notification(auth));
+    let mut client = TemplateServiceClient::new(mailer.peers.notification(auth.clone()));
     let answer = match client.render_mail(request).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => {
@@ -283,7 +283,7 @@ async fn send(
     })?;
     let sent = tokio::select! {
         sent = timeout(SENDING, transmit(mailer, seat, message)) => sent,
-        () = lost(mailer, delivery, claim_id) => {
+        () = lost(mailer, auth, delivery, claim_id) => {
             let kind = "the claim was lost while the mail was on its way";
             return Err(Failure::own(false, "other", kind, kind.to_owned()));
         }
@@ -310,19 +310,19 @@ async fn transmit(mailer: &Mailer, seat: &mut Seat, mail: lettre::Message) -> Re
 
 /// Holds the claim while the mail is on its way. It ends only when somebody else has the delivery: then
 /// this mail is broken off.
-async fn lost(mailer: &Mailer, delivery: &Delivery, claim_id: &str) {
+async fn lost(mailer: &Mailer, mut auth: Auth, delivery: &Delivery, claim_id: &str) {
     let request =
         ExtendClaimRequest { delivery_id: delivery.id.clone(), claim_id: claim_id.to_owned() };
     loop {
         tokio::time::sleep(EXTENDING).await;
-        let Ok(auth) = mailer.peers.own().await else { continue };
-        let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
+        let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
         let extending = deadline::within(RECORDING, client.extend_claim(request.clone()));
         match extending.await {
             Some(Ok(_)) => {}
             Some(Err(status)) if status.code() == Code::Aborted => return,
             Some(Err(status)) => {
                 tracing::warn!(code = ?status.code(), "a claim is not extended");
+                renew(mailer, &mut auth, &status).await;
             }
             None => tracing::warn!("a claim is not extended: no answer"),
         }
@@ -356,14 +356,12 @@ fn answered(error: MailError) -> Failure {
 /// on with it.
 async fn record(
     mailer: &Mailer,
-    auth: Auth,
+    mut auth: Auth,
     request: RecordAttemptRequest,
 ) -> Result<Option<Delivery>, Refusal> {
     let [mut pause, longest] = PAUSES;
     loop {
-        // A token runs out while one tries.
-        let auth = mailer.peers.own().await.unwrap_or_else(|_| auth.clone());
-        let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth));
+        let mut client = DeliveryServiceClient::new(mailer.peers.notification(auth.clone()));
         let recording = deadline::within(RECORDING, client.record_attempt(request.clone()));
         let status = match recording.await {
             Some(Ok(answer)) => return Ok(answer.into_inner().delivery),
@@ -379,8 +377,19 @@ async fn record(
             return Err(refusal("RecordAttempt", &status));
         }
         tracing::warn!(code = ?status.code(), "an attempt is not recorded yet");
+        renew(mailer, &mut auth, &status).await;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);
+    }
+}
+
+/// Takes another token if one was refused: it runs out while a mail is on its way. Not before: as long as
+/// it is good, what became of a mail is recorded although the identity service is away, or hangs.
+async fn renew(mailer: &Mailer, auth: &mut Auth, refused: &Status) {
+    if refused.code() == Code::Unauthenticated
+        && let Some(Ok(own)) = deadline::within(RECORDING, mailer.peers.own()).await
+    {
+        *auth = own;
     }
 }
 
@@ -513,6 +522,50 @@ mod tests {
         assert_eq!(stage.world().replies, [("timeout".to_owned(), 0, String::new())]);
         assert_eq!(stage.hear(event).await, Ok(()));
         assert_eq!(stage.sink.taken(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_recorded_with_the_token_at_hand_although_the_identity_service_hangs() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.reply(&[Reply::Hold]);
+        let holding = async {
+            held(&stage).await;
+            stage.outlive_token();
+            stage.world().no_tokens = true;
+            pass(20).await;
+            let extended = async || (stage.world().extended == 1).then_some(());
+            eventually("the claim is extended", extended).await;
+            stage.sink.release();
+        };
+        let (heard, ()) = tokio::join!(stage.hear(stage.event()), holding);
+        assert_eq!(heard, Ok(()));
+        assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+        assert_eq!(stage.world().tokens, 1, "only the message asked for one");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_refused_is_renewed_and_not_waited_for() {
+        let stage = Stage::set(World::default()).await;
+        stage.sink.reply(&[Reply::Hold]);
+        stage.world().failures.insert("RecordAttempt", [Code::Unauthenticated; 2].into());
+        let begun = tokio::time::Instant::now();
+        let recording = async {
+            held(&stage).await;
+            stage.outlive_token();
+            stage.world().no_tokens = true;
+            stage.sink.release();
+            let asked = async || (stage.world().tokens == 2).then_some(());
+            eventually("a token is asked for", asked).await;
+            pass(5).await;
+            let asked = async || (stage.world().tokens == 3).then_some(());
+            eventually("a token is asked for again", asked).await;
+            pass(5).await;
+        };
+        let (heard, ()) = tokio::join!(stage.hear(stage.event()), recording);
+        assert_eq!(heard, Ok(()));
+        assert_eq!(stage.world().recorded, [(AttemptOutcome::Sent, String::new())]);
+        // Two times five seconds, and not two times as long as `own` itself is patient.
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

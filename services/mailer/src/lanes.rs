@@ -1,9 +1,14 @@
 //! How many mails go to a domain at once, so that one that is slow or dead holds up no other.
 //!
-//! Of the `mails_at_once` connections one half is for *prompt* domains: the last mail to one, and each
-//! that is on its way, was with the mail server for less than a second. The other half is for slow ones.
+//! Of the `mails_at_once` places one half is for *prompt* domains: the last mail to one, and each that is
+//! on its way, was with the mail server for less than a second. The other half is for slow ones. Beside
+//! them there are as many again for mails that only *wait* for the answer to their last byte. Each place
+//! is a connection, so the mail server must allow twice `mails_at_once` for each mailer process. All of
+//! this is known within a process alone: two of them have twice the places, and twice of all that a
+//! domain may have.
 //!
-//! - A prompt domain has up to `mails_at_once_per_domain` mails on their way. What is above that waits
+//! - A prompt domain has up to `mails_at_once_per_domain` mails on their way, but no more than a quarter
+//!   of `mails_at_once`, so that no domain can take all places of the prompt. What is above that waits
 //!   in its place if its turn comes within about a second; otherwise it gives its place back and comes
 //!   again.
 //! - A slow domain has two, among the slow. What is above that comes again: after the first retry step,
@@ -12,11 +17,13 @@
 //! - A domain of which nothing is known yet has two, among the prompt.
 //! - A mail that turns out to be slow gives its place among the prompt up after a second, and goes on
 //!   among the slow. If its domain has its two there, or all places are taken, it is broken off, which is
-//!   an attempt, unless the mail server has begun to read it: then nobody would know whether it went out.
+//!   an attempt, unless the mail server has begun to read it: then nobody would know whether it went
+//!   out, and it goes on among those that wait. They count as their domain's two, so that no more begin.
 //!
 //! So a slow domain takes a place from the prompt ones for one second at most, however many others are
-//! dead. Only mails that hang at their very last answer can hold a place for longer, once they have
-//! taken all of the slow.
+//! dead. Behind their last byte mails can hang for 13 minutes and cannot be broken off: only when more than
+//! `mails_at_once` of them do so at the same time, so that all places of those that wait and of the slow
+//! are taken, do further ones keep theirs.
 
 use std::{
     collections::HashMap,
@@ -31,9 +38,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-/// How many messages of a queue are handled at once: those of all connections at most, of which the slow
-/// take half.
-pub(crate) const SLOTS: u16 = 96;
+/// How many messages of a queue are handled at once: as many as there are places when `mails_at_once` is
+/// as large as it may be, so that the prompt get theirs when a queue's slow and waiting have all of their
+/// own.
+pub(crate) const SLOTS: u16 = 192;
 
 /// What a mail to a prompt domain takes at most.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -52,6 +60,8 @@ const REMEMBERED: usize = 10_000;
 pub(crate) struct Lanes {
     prompt: Arc<Semaphore>,
     slow: Arc<Semaphore>,
+    /// For mails that are slow at their last answer and find no place among the slow.
+    waiting: Arc<Semaphore>,
     share: usize,
     /// The time between two mails to a domain.
     interval: Duration,
@@ -68,7 +78,7 @@ struct Lane {
 struct State {
     /// How many seats there are.
     width: usize,
-    /// How many mails have a place among the slow.
+    /// How many mails have a place among the slow or the waiting.
     slow: usize,
     /// When each mail that is on its way set out, by a number.
     begun: Vec<(u64, Instant)>,
@@ -80,13 +90,14 @@ struct State {
     due: Instant,
 }
 
-/// A place among the mails to a domain, and among the prompt or the slow of all.
+/// A place among the mails to a domain, and among the prompt, the slow or the waiting of all.
 pub(crate) struct Seat {
+    lanes: Arc<Lanes>,
     lane: Arc<Lane>,
     _of_domain: OwnedSemaphorePermit,
     of_all: OwnedSemaphorePermit,
+    /// Whether it is counted among the domain's slow ones.
     is_slow: bool,
-    slow: Arc<Semaphore>,
 }
 
 /// As long as it lives, the mail server has the mail.
@@ -105,18 +116,19 @@ impl Lanes {
 
     fn of(all: usize, share: usize, per_minute: u32) -> Arc<Self> {
         let interval = Duration::from_secs(60).checked_div(per_minute).unwrap_or_default();
-        let slow = Arc::new(Semaphore::new(all / 2));
-        let prompt = Arc::new(Semaphore::new(all - all / 2));
-        Arc::new(Self { prompt, slow, share, interval, lanes: Mutex::default() })
+        let [prompt, slow, waiting] =
+            [all - all / 2, all / 2, all].map(|places| Arc::new(Semaphore::new(places)));
+        let share = share.min(all / 4).max(1);
+        Arc::new(Self { prompt, slow, waiting, share, interval, lanes: Mutex::default() })
     }
 
     /// A place for a mail to a domain, within a minute.
-    pub(crate) async fn seat(&self, domain: &str) -> Result<Seat, Refusal> {
+    pub(crate) async fn seat(self: &Arc<Self>, domain: &str) -> Result<Seat, Refusal> {
         let seat = timeout(WAITING, self.sit(domain)).await;
         seat.unwrap_or_else(|_| later(Duration::ZERO, "all places are taken"))
     }
 
-    async fn sit(&self, domain: &str) -> Result<Seat, Refusal> {
+    async fn sit(self: &Arc<Self>, domain: &str) -> Result<Seat, Refusal> {
         let lane = self.lane(domain);
         let of_domain = lane.seat().await?;
         let is_prompt = !lock(&lane.state).is_slow();
@@ -128,22 +140,20 @@ impl Lanes {
         let silent = lock(&lane.state).silent_for();
         let (of_all, is_slow) = match (prompt, silent) {
             (Some(place), None) => (place, false),
-            (_, silent) => match self.slow.clone().try_acquire_owned() {
-                Ok(place) => (place, true),
-                Err(_) => {
-                    let silent = silent.unwrap_or_default();
-                    return later(silent, "all places of slow domains are taken");
+            (_, silent) => match lane.place_among(&self.slow) {
+                Some(place) => (place, true),
+                None => {
+                    let why = "the domain has its share of the slow, or all their places are taken";
+                    return later(silent.unwrap_or_default(), why);
                 }
             },
         };
-        let mut state = lock(&lane.state);
-        if let Some(early) = state.take_turn(self.interval) {
-            return later(early, "the domain has had its mails of this minute");
+        let seat = Seat { lanes: self.clone(), lane, _of_domain: of_domain, of_all, is_slow };
+        let early = lock(&seat.lane.state).take_turn(self.interval);
+        match early {
+            None => Ok(seat),
+            Some(early) => later(early, "the domain has had its mails of this minute"),
         }
-        state.slow += usize::from(is_slow);
-        drop(state);
-        let slow = self.slow.clone();
-        Ok(Seat { lane, _of_domain: of_domain, of_all, is_slow, slow })
     }
 
     fn lane(&self, domain: &str) -> Arc<Lane> {
@@ -198,6 +208,18 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// A place among the slow, unless the domain has its two or none is left. It is looked up, taken and
+    /// counted at once: of the mails that turn out to be slow at the same moment two get one.
+    fn place_among(&self, slow: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let mut state = lock(&self.state);
+        if state.slow >= NARROW {
+            return None;
+        }
+        let place = slow.clone().try_acquire_owned().ok()?;
+        state.slow += 1;
+        Some(place)
     }
 }
 
@@ -259,7 +281,19 @@ impl Seat {
         OnItsWay { seat: self, number, begun }
     }
 
-    fn go_on_among_the_slow(&mut self, place: OwnedSemaphorePermit) {
+    /// Gives the place among the prompt up for one among the slow; whether it has one.
+    fn goes_on_among_the_slow(&mut self) -> bool {
+        if !self.is_slow
+            && let Some(place) = self.lane.place_among(&self.lanes.slow)
+        {
+            self.of_all = place;
+            self.is_slow = true;
+        }
+        self.is_slow
+    }
+
+    /// Gives it up for one among the waiting, whatever the domain has: what is there cannot be broken off.
+    fn wait_at(&mut self, place: OwnedSemaphorePermit) {
         self.of_all = place;
         self.is_slow = true;
         lock(&self.lane.state).slow += 1;
@@ -280,28 +314,25 @@ impl OnItsWay<'_> {
         if let Some(done) = self.promptly(&mut offering).await {
             return Some(done);
         }
-        if !self.seat.is_slow {
-            if lock(&self.seat.lane.state).slow >= NARROW {
-                return None;
-            }
-            let place = self.seat.slow.clone().try_acquire_owned().ok()?;
-            self.seat.go_on_among_the_slow(place);
+        if !self.seat.goes_on_among_the_slow() {
+            return None;
         }
         Some(offering.await)
     }
 
-    /// The rest of the way, to its end.
+    /// The rest of the way, to its end. What is slow here leaves the prompt as well; it keeps its place
+    /// among them only while there is none among the slow and none among the waiting.
     pub(crate) async fn hand_over<T>(&mut self, handing: impl Future<Output = T>) -> T {
         let mut handing = pin!(handing);
         if let Some(done) = self.promptly(&mut handing).await {
             return done;
         }
-        if !self.seat.is_slow {
+        if !self.seat.goes_on_among_the_slow() {
             tokio::select! {
                 biased;
                 done = &mut handing => return done,
-                Ok(place) = self.seat.slow.clone().acquire_owned() => {
-                    self.seat.go_on_among_the_slow(place);
+                Ok(place) = self.seat.lanes.waiting.clone().acquire_owned() => {
+                    self.seat.wait_at(place);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use api::notification::v1::Sender;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kernel::{EmailAddress, Time};
 use lettre::{
     Address, Message,
@@ -92,7 +93,7 @@ pub(crate) fn compose(
     let message = builder
         .from(Mailbox::new(Some(from.name.clone()), address(&from.address)?))
         .to(Mailbox::new(Some(header(name)).filter(|name| !name.is_empty()), address(to)?))
-        .subject(header(subject))
+        .header(Subject(header(subject)))
         .date(SystemTime::from(date))
         .message_id(Some(header(message_id)))
         .header(AutoSubmitted)
@@ -117,6 +118,41 @@ fn lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', " ");
     text.replace('\n', "\r\n")
+}
+
+/// What a mail is about. lettre writes ASCII as it stands, and so, by itself, what somebody has typed as
+/// an encoded word (RFC 2047): a reader would decode it to what no name may hold. Such a subject is
+/// encoded itself.
+#[derive(Clone)]
+struct Subject(String);
+
+/// How much of a text fits into one encoded word, in bytes: 75 characters in all (RFC 2047, section 2).
+const ENCODED_WORD: usize = 45;
+
+impl Header for Subject {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Subject")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        if !self.0.contains("=?") {
+            return HeaderValue::new(Self::name(), self.0.clone());
+        }
+        let mut words = vec![String::new()];
+        for c in self.0.chars() {
+            let is_full = words.last().is_none_or(|it| it.len() + c.len_utf8() > ENCODED_WORD);
+            words.extend(is_full.then(String::new));
+            words.last_mut().into_iter().for_each(|word| word.push(c));
+        }
+        let words =
+            words.into_iter().map(|it| format!("=?utf-8?B?{}?=", BASE64_STANDARD.encode(it)));
+        let encoded = words.collect::<Vec<_>>().join("\r\n ");
+        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), encoded)
+    }
 }
 
 /// `Auto-Submitted: auto-generated` (RFC 3834, section 5).

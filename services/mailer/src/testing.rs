@@ -53,6 +53,10 @@ pub(crate) struct World {
     pub invitees: HashMap<String, String>,
     /// How often a claim was to be extended.
     pub extended: usize,
+    /// How often a token was asked for.
+    pub tokens: usize,
+    /// Whether the identity service hangs when it is asked for one.
+    pub no_tokens: bool,
     /// By which call the notification service gives deliveries up, and for which reason.
     pub gives_up: Option<(&'static str, &'static str)>,
     /// Why nothing was to be sent for an event any more.
@@ -123,6 +127,8 @@ impl Default for World {
             replies: Vec::new(),
             claims: Vec::new(),
             extended: 0,
+            tokens: 0,
+            no_tokens: false,
             invitees: HashMap::new(),
             gives_up: None,
             withdrawn: Vec::new(),
@@ -137,6 +143,7 @@ impl Default for World {
 /// The running mailer.
 pub(crate) struct Stage {
     world: Arc<Mutex<World>>,
+    clock: ManualClock,
     infra: Infra,
     dead_letters: DeadLetters,
     pub sink: SmtpSink,
@@ -162,7 +169,7 @@ impl Stage {
         }
         let settings = Settings::parse(&raw, Role::Mailer).unwrap();
         let clock = ManualClock::at("2026-06-01T12:00:00Z".parse().unwrap());
-        let infra = Infra::open(settings, Clock::Manual(clock)).unwrap();
+        let infra = Infra::open(settings, Clock::Manual(clock.clone())).unwrap();
         let dead_letters = DeadLetters::keep(&infra.bus);
         let stop = CancellationToken::new();
         tokio::spawn(service::run(
@@ -172,7 +179,12 @@ impl Stage {
             prometheus::Registry::new(),
             stop.clone(),
         ));
-        Self { world, infra, dead_letters, sink, _stop: stop.drop_guard() }
+        Self { world, clock, infra, dead_letters, sink, _stop: stop.drop_guard() }
+    }
+
+    /// Ten minutes pass, the life of a token.
+    pub(crate) fn outlive_token(&self) {
+        self.clock.advance(kernel::Duration::minutes(10));
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {

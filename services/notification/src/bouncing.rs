@@ -7,7 +7,10 @@ use kernel::Uuid;
 use crate::{
     Notification,
     deliveries::publish,
-    domain::{bounce::Verdict, delivery::delivery_of},
+    domain::{
+        bounce::Verdict,
+        delivery::{bare, delivery_of},
+    },
     entity::{
         delivery::{self, Model, State},
         suppression,
@@ -17,9 +20,9 @@ use crate::{
 
 /// Takes in a report, as it was received; answers the delivery that it is about, too.
 ///
-/// Rule: reports can be forged, so one changes something only if it names the `Message-ID` of a mail
-/// that was sent, which its recipient alone has seen, and that recipient. One about an earlier mail of
-/// the delivery is overtaken. Taking a report in twice is once. Every report is counted.
+/// Rule: reports can be forged, so one changes something only if it names the whole `Message-ID` of a
+/// mail that was sent, which its recipient alone has seen, and that recipient. One about an earlier mail
+/// of the delivery is overtaken. Taking a report in twice is once. Every report is counted.
 /// Event: `notification.delivery.bounced.v1`.
 pub(crate) async fn take_in(
     notification: &Notification,
@@ -76,7 +79,6 @@ async fn judge(
 
 /// What a report of a mail may lead to, as its delivery stands.
 fn weigh(row: &Model, message_id: &str, verdict: &Verdict) -> BounceOutcome {
-    let bare = |id: &str| id.trim_matches(['<', '>', ' ']).to_owned();
     if bare(&row.message_id) != bare(message_id) {
         return BounceOutcome::Overtaken;
     }

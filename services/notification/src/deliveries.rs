@@ -19,10 +19,10 @@ use service::Caller;
 
 use crate::{
     Notification,
-    domain::delivery::Subject,
+    domain::delivery::{Subject, message_id},
     entity::delivery::{Model, State},
     error::Error,
-    rights::may,
+    rights::{may, runs_the_platform},
 };
 
 /// The scope that working on deliveries needs.
@@ -39,6 +39,19 @@ async fn may_read(
     organisation_id: Uuid,
 ) -> Result<bool, Error> {
     may(notification, caller, organisation_id, READ).await
+}
+
+/// Whether the caller may know `Message-ID`s: a worker, who writes them, and who runs the platform. A
+/// report that names one counts, and puts an address onto the list that holds for all organisations, so
+/// no organisation's admin is told them. No transaction may be open.
+async fn may_know_message_ids(notification: &Notification, caller: &Caller) -> Result<bool, Error> {
+    Ok(caller.has_scope(WRITE) || runs_the_platform(notification, caller).await?)
+}
+
+/// The `Message-ID` of a mail that nobody has seen yet.
+fn new_message_id(notification: &Notification, delivery: Uuid) -> Result<String, Error> {
+    let secret = kernel::random_secret().ok_or(Error::NoRandomness)?;
+    Ok(message_id(delivery, &secret, &notification.mail_domain))
 }
 
 /// Publishes that a delivery has come to a state that others hear of. Of one that waits they hear only
@@ -79,28 +92,27 @@ fn about(row: &Model) -> (String, String) {
     }
 }
 
-impl From<Model> for Delivery {
-    fn from(row: Model) -> Self {
-        let (invitation_id, access_request_id) = about(&row);
-        Self {
-            id: row.id.to_string(),
-            event_id: row.event_id.to_string(),
-            organisation_id: row.organisation_id.to_string(),
-            invitation_id,
-            recipient: row.recipient,
-            template: row.template,
-            locale: row.locale,
-            state: DeliveryState::from(row.state).into(),
-            attempts: row.attempts,
-            last_error: row.last_error,
-            message_id: row.message_id,
-            created_at: Some(api::timestamp(row.created_at)),
-            updated_at: Some(api::timestamp(row.updated_at)),
-            access_request_id,
-            reason: row.reason,
-            generation: row.generation,
-            issue: row.issue,
-        }
+/// A delivery as callers see it; see [`may_know_message_ids`].
+fn shown(row: Model, with_message_id: bool) -> Delivery {
+    let (invitation_id, access_request_id) = about(&row);
+    Delivery {
+        id: row.id.to_string(),
+        event_id: row.event_id.to_string(),
+        organisation_id: row.organisation_id.to_string(),
+        invitation_id,
+        recipient: row.recipient,
+        template: row.template,
+        locale: row.locale,
+        state: DeliveryState::from(row.state).into(),
+        attempts: row.attempts,
+        last_error: row.last_error,
+        message_id: if with_message_id { row.message_id } else { String::new() },
+        created_at: Some(api::timestamp(row.created_at)),
+        updated_at: Some(api::timestamp(row.updated_at)),
+        access_request_id,
+        reason: row.reason,
+        generation: row.generation,
+        issue: row.issue,
     }
 }
 

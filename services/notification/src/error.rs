@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// The caller lacks this permission where it is needed.
     #[error("the permission {0} is needed")]
     PermissionMissing(&'static str),
+    /// The caller lacks this permission at the platform, which lends addresses.
+    #[error("the permission {0} is needed at the platform, which lends addresses")]
+    AddressNotLent(&'static str),
     /// There is no such delivery, or the caller may not see it.
     #[error("there is no such delivery")]
     DeliveryNotFound,
@@ -57,6 +60,9 @@ pub(crate) enum Error {
     /// The dead letter is no message of ours, and can only be discarded.
     #[error("the dead letter cannot be read: it can only be discarded")]
     DeadLetterUnreadable,
+    /// The event of the dead letter has not left the outbox since it was replayed before.
+    #[error("the same event was replayed before and is still on its way")]
+    DeadLetterOnItsWay,
     /// There is no template of that name, or it is not overridden there.
     #[error("there is no such template")]
     TemplateNotFound,
@@ -72,6 +78,9 @@ pub(crate) enum Error {
     /// The organisation or application has overridden as many templates as one may.
     #[error("no more templates can be overridden here")]
     TemplateLimitReached(u64),
+    /// The machine has no random bytes, which a `Message-ID` needs.
+    #[error("the machine has no random bytes")]
+    NoRandomness,
     /// A service that this call needs did not answer well.
     #[error("a service that this call needs does not answer")]
     PeerUnavailable(Code),
@@ -91,12 +100,13 @@ impl From<Error> for Status {
             Error::Database(cause) if db::is_unavailable(cause) => return service::unavailable(cause),
             Error::Database(cause) => return service::internal(cause),
             Error::Template(cause) => return service::internal(cause),
+            Error::NoRandomness => return service::internal(&error),
             Error::PeerUnavailable(code) => {
                 tracing::warn!(?code, "the organisation service cannot be asked");
                 (Code::Unavailable, "PEER_UNAVAILABLE", vec![], Some(Duration::from_secs(1)))
             }
             Error::ScopeMissing(scope) => (Code::PermissionDenied, "SCOPE_MISSING", vec![("required", (*scope).to_owned())], None),
-            Error::PermissionMissing(permission) => (Code::PermissionDenied, "PERMISSION_MISSING", vec![("required", (*permission).to_owned())], None),
+            Error::PermissionMissing(permission) | Error::AddressNotLent(permission) => (Code::PermissionDenied, "PERMISSION_MISSING", vec![("required", (*permission).to_owned())], None),
             Error::DeliveryNotFound => (Code::NotFound, "DELIVERY_NOT_FOUND", vec![], None),
             Error::DeliveryClaimed(left) => (Code::Aborted, "DELIVERY_CLAIMED", vec![], Some(*left)),
             Error::ClaimLost => (Code::Aborted, "CLAIM_LOST", vec![], None),
@@ -109,6 +119,7 @@ impl From<Error> for Status {
             Error::DeadLetterNotFound => (Code::NotFound, "DEAD_LETTER_NOT_FOUND", vec![], None),
             Error::DeadLetterDecided => (Code::FailedPrecondition, "DEAD_LETTER_DECIDED", vec![], None),
             Error::DeadLetterUnreadable => (Code::FailedPrecondition, "DEAD_LETTER_UNREADABLE", vec![], None),
+            Error::DeadLetterOnItsWay => (Code::Aborted, "DEAD_LETTER_ON_ITS_WAY", vec![], Some(Duration::from_secs(1))),
             Error::TemplateNotFound => (Code::NotFound, "TEMPLATE_NOT_FOUND", vec![], None),
             Error::OrganisationNotFound => (Code::NotFound, "ORGANISATION_NOT_FOUND", vec![], None),
             Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH", vec![], None),

@@ -64,6 +64,8 @@ struct Notification {
     unsubscribe_key: SealKey,
     /// Where people reach the gateway.
     public_url: String,
+    /// Whose name the `Message-ID`s of all mails are in.
+    mail_domain: String,
 }
 
 impl Notification {
@@ -78,6 +80,7 @@ impl Notification {
             sender_domains: infra.settings.mail_sender_domains.clone(),
             unsubscribe_key: infra.seal_key("unsubscribe"),
             public_url: infra.settings.public_url.clone(),
+            mail_domain: infra.settings.mail_from.domain().to_owned(),
         })
     }
 

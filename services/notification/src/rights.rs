@@ -26,8 +26,16 @@ pub(crate) async fn require_operator(
     notification: &Notification,
     caller: &Caller,
 ) -> Result<(), Error> {
-    let may = may(notification, caller, PLATFORM, OPERATE).await?;
+    let may = runs_the_platform(notification, caller).await?;
     if may { Ok(()) } else { Err(Error::PermissionMissing(OPERATE)) }
+}
+
+/// Whether the caller runs the platform. No transaction may be open.
+pub(crate) async fn runs_the_platform(
+    notification: &Notification,
+    caller: &Caller,
+) -> Result<bool, Error> {
+    may(notification, caller, PLATFORM, OPERATE).await
 }
 
 /// Whether the caller holds a right at an organisation: a service account by the scope of its name,

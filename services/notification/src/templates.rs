@@ -75,8 +75,9 @@ fn built_in(
 }
 
 /// Fills the template that applies. An override was tried before it was saved, but values are longer
-/// than samples, and a later version of ours may know other variables: one that fails is passed over,
-/// because a mail in our words is better than none.
+/// than samples, a condition may leave out with them what it shows with samples, and a later version of
+/// ours may know other variables: one that fails, or does not show what its reader needs, is passed
+/// over, because a mail in our words is better than none.
 fn fill(
     notification: &Notification,
     template: Template,
@@ -87,7 +88,12 @@ fn fill(
     if let Some(found) = found
         && let Ok(locale) = Locale::parse(&found.language)
     {
-        match notification.engine.render(&found.source, &locale.language(), variables) {
+        let rendered = notification.engine.render(&found.source, &locale.language(), variables);
+        let checked = rendered.and_then(|rendered| {
+            let not_shown = variables.not_shown_in(template, &rendered.text).next();
+            not_shown.map_or(Ok(rendered), |it| Err(engine::Error::NotShown(it.name)))
+        });
+        match checked {
             Ok(rendered) => return Ok(rendered),
             Err(error) => tracing::error!(
                 template = template.key(),

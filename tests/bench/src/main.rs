@@ -23,7 +23,8 @@ Usage: cargo xtask bench [scale] [--members N]
   delivery
           Events a second of the relay beside those of a bare publish loop with the same window,
           and mails a second of the mailer beside those of a bare sender, on PostgreSQL,
-          RabbitMQ and a mail server in this process.
+          RabbitMQ and a mail server in this process: the medians of rounds in which both take
+          turns, and the lowest and the highest ratio.
 
 It prints a report in Markdown. Nothing fails for being slow.
 ";

@@ -4,6 +4,7 @@
 //! - [`faults`]: one fault a file, each with the result that it states.
 //! - [`scene`]: the platform, the load and the drain. [`load`]: the client and its ledger.
 //! - [`outcome`]: what the two ledgers say of a trial. [`proxy`]: a network that can be cut.
+//! - [`visitor`]: people who do something else meanwhile. [`own`]: servers that may be killed.
 
 pub mod faults;
 pub mod load;
@@ -11,3 +12,4 @@ pub mod outcome;
 pub mod own;
 pub mod proxy;
 pub mod scene;
+mod visitor;

@@ -21,10 +21,18 @@ pub struct Outcome {
     pub given_up: usize,
     /// Those of which neither is true.
     pub lost: usize,
+    /// Those whose invitation does not show in the organisation service what became of the mail.
+    pub untold: usize,
     /// Mails beyond the first of an invitation.
     pub duplicates: usize,
     /// How many duplicates the fault may cause: sends in flight when a mailer or its session ended.
     pub permitted: usize,
+    /// How many mails the mail server refuses for good: so many are to be given up, and no other.
+    pub refused: usize,
+    /// Whether a mail that came more than once had another Message-ID.
+    pub is_forged: bool,
+    /// Whether something was on its way for longer than it was waited for.
+    pub is_restless: bool,
     /// From the acknowledgement to the mail server, for half of the delivered at most.
     pub median: Duration,
     /// The same for 99 of 100.
@@ -34,9 +42,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether nothing was lost and nothing came twice that need not.
+    /// Whether nothing was lost, nothing came twice that need not, and what became of each is shown.
     pub fn is_right(&self) -> bool {
-        self.lost == 0 && self.duplicates <= self.permitted && self.acknowledged > 0
+        self.acknowledged > 0
+            && self.lost + self.untold == 0
+            && self.given_up == self.refused
+            && self.duplicates <= self.permitted
+            && !self.is_forged
+            && !self.is_restless
     }
 
     /// Fails unless it is right.
@@ -45,14 +58,14 @@ impl Outcome {
     ///
     /// Mail was lost, or came twice.
     pub fn expect_right(&self) {
-        assert!(self.is_right(), "{}\n{self}", Self::HEAD);
+        assert!(self.is_right(), "{}\n{self}\n{self:?}", Self::HEAD);
     }
 
     /// The table's head.
     pub const HEAD: &str = "\
 | fault | times | load | attempted | acknowledged | repeated calls | delivered | given up | lost | \
-duplicates | permitted | median | 99 % | drain |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+untold | duplicates | permitted | median | 99 % | drain |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 }
 
 impl fmt::Display for Outcome {
@@ -67,8 +80,12 @@ impl fmt::Display for Outcome {
             delivered,
             given_up,
             lost,
+            untold,
             duplicates,
             permitted,
+            refused: _,
+            is_forged: _,
+            is_restless: _,
             median,
             slowest,
             drain,
@@ -77,7 +94,7 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "| {fault} | {times} | {load} | {attempted} | {acknowledged} | {repeated} | \
-             {delivered} | {given_up} | {lost} | {duplicates} | {permitted} | {median:.2} s | \
+             {delivered} | {given_up} | {lost} | {untold} | {duplicates} | {permitted} | {median:.2} s | \
              {slowest:.2} s | {drain:.1} s |"
         )
     }

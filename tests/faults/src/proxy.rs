@@ -33,8 +33,14 @@ pub enum Mode {
 pub struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
-    swallowed: Arc<AtomicU64>,
+    counted: Arc<Counted>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Counted {
+    swallowed: AtomicU64,
+    held: AtomicU64,
 }
 
 impl Proxy {
@@ -43,18 +49,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the proxy");
         let address = listener.local_addr().expect("its address");
         let (mode, watched) = watch::channel(Mode::Pass);
-        let swallowed = Arc::<AtomicU64>::default();
-        let lost = swallowed.clone();
+        let counted = Arc::<Counted>::default();
+        let counting = counted.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let watched = watched.clone();
                 if *watched.borrow() == Mode::Close {
                     continue;
                 }
-                tokio::spawn(carry(client, server, watched, lost.clone()));
+                tokio::spawn(carry(client, server, watched, counting.clone()));
             }
         });
-        Self { address, mode, swallowed, accepting }
+        Self { address, mode, counted, accepting }
     }
 
     /// A way to the server of a URL, and the URL that leads through it.
@@ -69,7 +75,12 @@ impl Proxy {
 
     /// How many bytes of clients were lost.
     pub fn swallowed(&self) -> u64 {
-        self.swallowed.load(Ordering::Relaxed)
+        self.counted.swallowed.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes and new connections a cut has kept from arriving.
+    pub fn held(&self) -> u64 {
+        self.counted.held.load(Ordering::Relaxed)
     }
 
     /// Where clients connect.
@@ -92,9 +103,10 @@ impl Drop for Proxy {
 async fn carry(
     client: TcpStream,
     server: SocketAddr,
-    mode: watch::Receiver<Mode>,
-    lost: Arc<AtomicU64>,
+    mut mode: watch::Receiver<Mode>,
+    counted: Arc<Counted>,
 ) {
+    heal(&mut mode, &counted, 1).await;
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -102,9 +114,17 @@ async fn carry(
         let _ = mode.clone().wait_for(|mode| *mode == Mode::Close).await;
     };
     tokio::select! {
-        _ = pump(from_client, to_server, mode.clone(), Some(lost)) => {}
-        _ = pump(from_server, to_client, mode.clone(), None) => {}
+        _ = pump(from_client, to_server, mode.clone(), &counted, true) => {}
+        _ = pump(from_server, to_client, mode.clone(), &counted, false) => {}
         () = closed => {}
+    }
+}
+
+/// Waits for the end of a cut, if there is one, with what it keeps from arriving.
+async fn heal(mode: &mut watch::Receiver<Mode>, counted: &Counted, held: usize) {
+    if *mode.borrow() == Mode::Cut {
+        counted.held.fetch_add(held as u64, Ordering::Relaxed);
+        let _ = mode.wait_for(|mode| *mode != Mode::Cut).await;
     }
 }
 
@@ -112,26 +132,25 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut mode: watch::Receiver<Mode>,
-    lost: Option<Arc<AtomicU64>>,
+    counted: &Counted,
+    is_client: bool,
 ) -> io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
     loop {
-        let count = from.read(&mut bytes).await?;
+        let read = from.read(&mut bytes).await;
+        // That a side has gone does not arrive either.
+        heal(&mut mode, counted, *read.as_ref().unwrap_or(&0)).await;
+        let count = read?;
         if count == 0 {
             return to.shutdown().await;
         }
         let now = *mode.borrow();
         match now {
-            Mode::Pass => to.write_all(&bytes[..count]).await?,
-            Mode::Swallow => match &lost {
-                Some(lost) => drop(lost.fetch_add(count as u64, Ordering::Relaxed)),
-                None => to.write_all(&bytes[..count]).await?,
-            },
-            Mode::Close => return Ok(()),
-            Mode::Cut => {
-                let _ = mode.wait_for(|mode| *mode != Mode::Cut).await;
-                to.write_all(&bytes[..count]).await?;
+            Mode::Swallow if is_client => {
+                counted.swallowed.fetch_add(count as u64, Ordering::Relaxed);
             }
+            Mode::Close => return Ok(()),
+            _ => to.write_all(&bytes[..count]).await?,
         }
     }
 }

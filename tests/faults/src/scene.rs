@@ -1,13 +1,22 @@
 //! The platform that faults happen to, its load, and the drain.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::process::ExitStatusExt as _,
+    time::Duration,
+};
 
 use api::{
     notification::v1::{
         DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
     },
     operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
+    organisation::v1::{
+        InvitationDeliveryState, ListInvitationsRequest,
+        invitation_service_client::InvitationServiceClient,
+    },
 };
+use rustix::process::Signal;
 use stories::{Client, Platform};
 use testkit::{SmtpSink, eventually, servers::Servers, settled, with_token};
 use tokio::time::{Instant, interval};
@@ -71,10 +80,23 @@ impl Scene {
 
     /// Starts a service again with variables over its own, and waits until all is ready.
     pub async fn restart(&mut self, service: &str, variables: &[(&str, &str)]) {
+        self.begin_again(service, variables);
+        self.platform.wait_until_ready().await;
+    }
+
+    /// Starts a service again with variables over its own, and does not wait for it.
+    pub fn begin_again(&mut self, service: &str, variables: &[(&str, &str)]) {
         let process = self.platform.process(service);
         process.kill();
         process.start_again_with(variables);
-        self.platform.wait_until_ready().await;
+    }
+
+    /// Waits until a service has crashed at its point.
+    pub async fn until_crashed(&mut self, service: &str) {
+        let process = self.platform.process(service);
+        let ended = process.exit().await;
+        let is_crash = ended.signal() == Some(Signal::ABORT.as_raw());
+        assert!(is_crash, "{service} has ended: {ended}\n{}", process.stderr());
     }
 
     /// Puts a network that can be cut before what a service reaches by the URL of a variable; the
@@ -100,6 +122,12 @@ impl Scene {
         eventually(&format!("{count} mails"), async || (sink.taken() >= count).then_some(())).await;
     }
 
+    /// Fails unless so many of the acknowledged wait for their mail: the fault would be none.
+    pub fn expect_waiting(&self, ledger: &Ledger, count: usize) {
+        let (taken, acknowledged) = (self.sink().taken(), ledger.acknowledged().len());
+        assert!(taken + count <= acknowledged, "{taken} of {acknowledged} mails went out");
+    }
+
     /// Waits until the organisation service has published so many events of a kind, whatever became of
     /// them.
     pub async fn until_published(&self, count: usize) {
@@ -107,9 +135,9 @@ impl Scene {
         self.until_counted("organisation", "usher_messages_published_total", is_done, count).await;
     }
 
-    /// Waits until the mailer that runs now has handled so many messages.
-    pub async fn until_consumed(&self, count: usize) {
-        self.until_counted("mailer", "usher_messages_consumed_total", |_| true, count).await;
+    /// Waits until the process of a service that runs now has handled so many messages.
+    pub async fn until_consumed(&self, service: &str, count: usize) {
+        self.until_counted(service, "usher_messages_consumed_total", |_| true, count).await;
     }
 
     /// Waits until a counter of a service, of the lines that count, has come so far.
@@ -135,19 +163,13 @@ impl Scene {
     /// more; then until nothing is on its way, and compares the ledgers.
     pub async fn drain(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
         let drain = self.until_mailed_all(ledger).await;
-        // What comes twice comes behind.
-        self.until_at_rest().await;
-        Outcome { drain, ..self.compare(fault, load, ledger).await }
-    }
-
-    /// The same, whatever is on its way besides.
-    pub async fn arrive(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
-        let drain = self.until_mailed_all(ledger).await;
-        Outcome { drain, ..self.compare(fault, load, ledger).await }
+        // What comes twice comes behind, and so does what is told of a mail.
+        let is_restless = !self.comes_to_rest().await;
+        Outcome { drain, is_restless, ..self.compare(fault, load, ledger).await }
     }
 
     /// Waits until all are mailed, or nothing moves any more; how long until the last came.
-    async fn until_mailed_all(&self, ledger: &Ledger) -> Duration {
+    pub async fn until_mailed_all(&self, ledger: &Ledger) -> Duration {
         let begun = Instant::now();
         let mut missing: BTreeSet<_> = ledger.acknowledged().into_keys().collect();
         let arrive = || {
@@ -160,10 +182,20 @@ impl Scene {
         last.saturating_duration_since(begun)
     }
 
-    async fn compare(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
+    /// What the ledgers say at this moment.
+    pub async fn compare(&self, fault: &str, load: &str, ledger: &Ledger) -> Outcome {
         let acknowledged = ledger.acknowledged();
-        let (arrivals, mut mails) = (self.sink().arrivals(), self.sink().recipients());
-        mails.retain(|email| ledger.has(email));
+        let (arrivals, mut mails) = (self.sink().arrivals(), BTreeMap::<_, Vec<_>>::new());
+        for mail in self.sink().mails() {
+            if ledger.has(&mail.recipient) {
+                mails.entry(mail.recipient.clone()).or_default().push(mail);
+            }
+        }
+        let copies = mails.values().filter(|copies| copies.len() > 1);
+        let is_forged = copies.clone().any(|copies| {
+            let ids = copies.iter().map(|mail| mail.header("Message-ID"));
+            ids.collect::<BTreeSet<_>>().len() > 1
+        });
         let missing = acknowledged.keys().filter(|email| !arrivals.contains_key(*email));
         let missing: BTreeSet<_> = missing.cloned().collect();
         let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
@@ -183,8 +215,12 @@ impl Scene {
             delivered: waits.len(),
             given_up,
             lost: missing.len() - given_up,
-            duplicates: mails.len() - mails.iter().collect::<BTreeSet<_>>().len(),
+            untold: self.untold(&acknowledged, &missing).await,
+            duplicates: copies.map(|copies| copies.len() - 1).sum(),
             permitted: 0,
+            refused: 0,
+            is_forged,
+            is_restless: false,
             median: wait(50),
             slowest: wait(99),
             drain: Duration::ZERO,
@@ -192,19 +228,23 @@ impl Scene {
     }
 
     /// Waits until nothing is on its way any more: no outbox has an event, and for longer than the
-    /// broker's management takes to see it no queue has a message. What is stuck for good, as where a
-    /// guard is off, is waited for no longer than the patience.
-    async fn until_at_rest(&self) {
+    /// broker's management takes to see it no queue has a message. `false` if something is for longer
+    /// than a claim that a crash left holds.
+    async fn comes_to_rest(&self) -> bool {
         let mut calm = Instant::now();
-        let deadline = calm + self.patience;
+        let deadline = calm + Duration::from_secs(100);
         let mut pace = interval(Duration::from_millis(500));
         let owner = self.platform.owner().await;
-        while calm.elapsed() < Duration::from_secs(7) && Instant::now() < deadline {
+        while calm.elapsed() < Duration::from_secs(7) {
+            if Instant::now() > deadline {
+                return false;
+            }
             pace.tick().await;
             if self.is_something_on_its_way(&owner).await {
                 calm = Instant::now();
             }
         }
+        true
     }
 
     /// Whether an event or a message is on its way, or it cannot be told.
@@ -229,7 +269,7 @@ impl Scene {
     /// How many of these addresses have a delivery in a state that tells an operator why no mail came.
     async fn given_up(&self, addresses: &BTreeSet<String>) -> usize {
         let mut client = DeliveryServiceClient::new(self.platform.notification());
-        let (mut given_up, mut page_token) = (0, String::new());
+        let (mut given_up, mut page_token) = (BTreeSet::new(), String::new());
         // The token of the beginning may have run out.
         let owner = self.platform.owner().await;
         loop {
@@ -241,17 +281,54 @@ impl Scene {
             };
             let answer = client.list_deliveries(with_token(owner.token(), request)).await;
             let answer = answer.expect("the deliveries").into_inner();
-            let ended = answer.deliveries.iter().filter(|it| addresses.contains(&it.recipient));
-            let ended = ended.filter(|it| {
+            let ended = answer.deliveries.into_iter().filter(|it| {
                 matches!(
                     it.state(),
                     DeliveryState::Failed | DeliveryState::Bounced | DeliveryState::Suppressed
                 )
             });
-            given_up += ended.count();
+            let recipients = ended.map(|it| it.recipient);
+            given_up.extend(recipients.filter(|recipient| addresses.contains(recipient)));
             page_token = answer.next_page_token;
             if page_token.is_empty() {
-                return given_up;
+                return given_up.len();
+            }
+        }
+    }
+
+    /// How many of the acknowledged invitations do not show what became of their mail: that it was sent,
+    /// or, if it is missing, that it was not.
+    async fn untold(
+        &self,
+        acknowledged: &BTreeMap<String, Instant>,
+        missing: &BTreeSet<String>,
+    ) -> usize {
+        let mut client = InvitationServiceClient::new(self.platform.organisation());
+        let (mut told, mut page_token) = (BTreeSet::new(), String::new());
+        let owner = self.platform.owner().await;
+        loop {
+            let request = ListInvitationsRequest {
+                organisation_id: self.organisation.clone(),
+                page_size: 100,
+                page_token,
+                ..Default::default()
+            };
+            let answer = client.list_invitations(with_token(owner.token(), request)).await;
+            let answer = answer.expect("the invitations").into_inner();
+            let right = answer.invitations.into_iter().filter(|it| {
+                let is_sent = it.delivery_state() == InvitationDeliveryState::Sent;
+                let is_on_its_way = it.delivery_state() == InvitationDeliveryState::Queued;
+                acknowledged.contains_key(&it.email)
+                    && if missing.contains(&it.email) {
+                        !is_sent && !is_on_its_way
+                    } else {
+                        is_sent
+                    }
+            });
+            told.extend(right.map(|it| it.email));
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return acknowledged.len() - told.len();
             }
         }
     }

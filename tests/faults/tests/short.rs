@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use faults::{
     faults::{
-        NETWORKS, SERVICES, WINDOWS, annoy_mailer, crash_in_a_loop, crash_in_window, cut_off,
-        deliver_twice, fill_disk_of_broker, kill_embedded, kill_server, kill_service,
-        leave_broker_down, overtake_a_mailer, poison, swallow_what_is_published, unbind_the_queue,
+        NETWORKS, SERVICES, WINDOWS, annoy_mailer, crash_behind_each_mail, crash_in_a_loop,
+        crash_in_window, cut_off, cut_off_clients, deliver_twice, fill_disk_of_broker, hear_twice,
+        kill_embedded, kill_server, kill_service, leave_broker_down, overtake_a_mailer, poison,
+        share_an_outbox, swallow_what_is_published, unbind_the_queue,
     },
     outcome::Outcome,
     own::Kind,
@@ -39,6 +40,13 @@ async fn in_whichever_window_a_process_crashes_each_invitation_is_mailed_once() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_the_server_took_when_the_mailer_crashed_comes_once_more_and_no_oftener() {
+    let outcome = trial(crash_behind_each_mail(3)).await;
+    outcome.expect_right();
+    assert_eq!(outcome.duplicates, 3, "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_server_is_killed_each_invitation_is_mailed_once() {
     let kinds = [Kind::RabbitMq, Kind::Postgres, Kind::Redis];
     all_right(kinds.map(|kind| kill_server(kind, 2, 10))).await;
@@ -61,7 +69,7 @@ async fn while_the_broker_is_down_or_full_every_call_succeeds_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_faulty_mail_server_delays_no_healthy_mail_and_what_it_refuses_is_visible() {
     let annoyed = trial(annoy_mailer(200, 20)).await;
-    assert!(annoyed.is_right() && annoyed.refused > 0, "{annoyed:#?}");
+    assert!(annoyed.is_right() && annoyed.faulty.refused > 0, "{annoyed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +80,9 @@ async fn poison_does_nothing_to_its_neighbours_and_is_visible() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_network_is_cut_each_invitation_is_mailed_once() {
-    all_right(NETWORKS.map(|network| cut_off(network, 1..=3, 5))).await;
+    let clients = trial(cut_off_clients(1..=3, 5));
+    let services = all_right(NETWORKS.map(|network| cut_off(network, 1..=3, 5)));
+    tokio::join!(clients, services).0.expect_right();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,15 +113,29 @@ async fn what_is_lost_on_the_way_is_sent_again_and_without_confirms_it_would_be_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_comes_twice_is_one_mail_and_without_the_inbox_it_would_be_two() {
+async fn an_event_that_comes_twice_is_one_mail_and_without_its_record_it_would_be_two() {
     trial(deliver_twice(5, "")).await.expect_right();
-    let outcome = trial(deliver_twice(5, "inbox")).await;
+    let outcome = trial(deliver_twice(5, "record")).await;
+    assert_eq!((outcome.lost, outcome.duplicates), (0, 5), "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_keeps_a_second_mailer_from_sending_and_without_it_both_would() {
+    trial(overtake_a_mailer("")).await.expect_right();
+    let outcome = trial(overtake_a_mailer("claim")).await;
+    assert_eq!((outcome.lost, outcome.duplicates), (0, 1), "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relays_share_an_outbox_and_without_a_lease_events_would_leave_twice() {
+    trial(share_an_outbox(50, "")).await.expect_right();
+    let outcome = trial(share_an_outbox(50, "lease")).await;
     assert!(outcome.duplicates > 0, "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_keeps_a_second_mailer_from_sending_and_without_its_lease_it_would() {
-    trial(overtake_a_mailer("")).await.expect_right();
-    let outcome = trial(overtake_a_mailer("lease")).await;
-    assert_eq!((outcome.lost, outcome.duplicates), (0, 1), "{outcome}");
+async fn what_is_heard_of_twice_has_one_effect_and_without_the_inbox_it_would_have_two() {
+    trial(hear_twice(3, "")).await.expect_right();
+    let outcome = trial(hear_twice(3, "inbox")).await;
+    assert_eq!((outcome.lost, outcome.duplicates), (0, 3), "{outcome}");
 }

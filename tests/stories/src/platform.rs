@@ -239,13 +239,19 @@ impl Platform {
         &found.expect("a service of this platform").1
     }
 
-    /// Starts a second process of a service that listens nowhere else, and waits until it is ready. It
-    /// has the variables of the first one's first start.
-    pub async fn start_another(&mut self, service: &'static str) -> Process {
-        let management = free_address();
-        let variable = ("USHER_MANAGEMENT_LISTEN", management.as_str());
+    /// Starts a second process of a service, which nobody calls, and waits until it is ready. It has the
+    /// variables of the first one's first start, and these over them.
+    pub async fn start_another(
+        &mut self,
+        service: &'static str,
+        variables: &[(&str, &str)],
+    ) -> Process {
+        let (listen, management) = (free_address(), free_address());
+        let elsewhere =
+            [("USHER_LISTEN", listen.as_str()), ("USHER_MANAGEMENT_LISTEN", management.as_str())];
+        let variables = [&elsewhere, variables].concat();
         let folder = self.folder();
-        let process = self.process(service).another(&folder, &format!("{service}-2"), &[variable]);
+        let process = self.process(service).another(&folder, &format!("{service}-2"), &variables);
         eventually("the second process is ready", async || {
             let answer = reqwest::get(format!("http://{management}/readyz")).await.ok()?;
             answer.status().is_success().then_some(())

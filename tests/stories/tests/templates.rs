@@ -30,6 +30,28 @@ async fn say(
     templates.update_template(with_token(who.token(), request)).await.map(|_| ())
 }
 
+/// Says whom the mails of an organisation come from.
+async fn come_from(
+    platform: &Platform,
+    who: &Client,
+    organisation: &str,
+    name: &str,
+    address: &str,
+) -> Result<(), Status> {
+    let sender = Sender {
+        display_name: name.to_owned(),
+        reply_to: "help@elsewhere.example".to_owned(),
+        from_address: address.to_owned(),
+    };
+    let request = UpdateSenderRequest {
+        organisation_id: organisation.to_owned(),
+        sender: Some(sender),
+        ..Default::default()
+    };
+    let mut senders = SenderServiceClient::new(platform.notification());
+    senders.update_sender(with_token(who.token(), request)).await.map(|_| ())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_organisation_overrides_what_its_mails_say_and_whom_they_come_from() {
     let sink = SmtpSink::start().await;
@@ -59,18 +81,16 @@ async fn an_organisation_overrides_what_its_mails_say_and_whom_they_come_from() 
     let refused = say(&platform, grace, platforms, "Grace was here").await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     say(&platform, &owner, platforms, "The platform wants you").await.unwrap();
-    let sender = Sender {
-        display_name: "ABC People".to_owned(),
-        reply_to: "help@elsewhere.example".to_owned(),
-        from_address: "people@abc.example".to_owned(),
-    };
-    let request = UpdateSenderRequest {
-        organisation_id: root.clone(),
-        sender: Some(sender),
-        ..Default::default()
-    };
-    let mut senders = SenderServiceClient::new(platform.notification());
-    senders.update_sender(with_token(grace.token(), request)).await.unwrap();
+    // The platform lends an address; what else there is to say of the sender is the organisation's.
+    let people = "people@abc.example";
+    let refused = come_from(&platform, grace, &root, "ABC", people).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    come_from(&platform, &owner, &root, "ABC", people).await.unwrap();
+    come_from(&platform, grace, &root, "ABC People", people).await.unwrap();
+    for other in [people, "security@platform.example"] {
+        let refused = come_from(&platform, bob, &child, "Bob", other).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{other}");
+    }
 
     owner.invite(&child, "ada@example.com", "user").await;
     let mail = sink.mail_to("ada@example.com").await;

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// A server cannot be found, installed, started or removed, or somebody interrupted.
 pub fn bench(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode> {
-    run("bench", &["--release"], arguments, interruption)
+    run("bench", &["--release"], &["--package", "bench"], arguments, interruption)
 }
 
 /// Builds in the profile `faults`, with the debug assertions that the switches for guards and the
@@ -30,24 +30,26 @@ pub fn bench(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode
 ///
 /// The same.
 pub fn faults(arguments: &[&str], interruption: &Interruption) -> Result<ExitCode> {
-    run("faults", &["--profile", "faults", "--package", "usher"], arguments, interruption)
+    let packages = ["--package", "faults", "--package", "usher"];
+    run("faults", &["--profile", "faults"], &packages, arguments, interruption)
 }
 
 fn run(
     program: &str,
-    options: &[&str],
+    profile: &[&str],
+    packages: &[&str],
     arguments: &[&str],
     interruption: &Interruption,
 ) -> Result<ExitCode> {
     let mut building = cargo();
-    building.args(["build", "--package", program]).args(options);
+    building.arg("build").args(packages).args(profile);
     let built = step("cargo build", || group(&mut building)?.wait(interruption))?;
     if !built.success() {
         return Ok(exit_code(built));
     }
     let servers = Servers::start(&Programs::provide()?, interruption)?;
     let mut running = cargo();
-    running.args(["run", "--quiet", "--bin", program, "--package", program]).args(options);
+    running.args(["run", "--quiet", "--bin", program, "--package", program]).args(profile);
     running.arg("--").args(arguments).envs(servers.environment());
     let ended = step(program, || group(&mut running)?.wait(interruption));
     let stopped = step("stopping the servers", || servers.stop());

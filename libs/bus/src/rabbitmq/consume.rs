@@ -1,26 +1,37 @@
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use lapin::{
-    BasicProperties,
+    Acker,
     message::Delivery,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
     },
     types::FieldTable,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Link, PATIENCE, RabbitMq, label,
-    publish::{self, Fate},
+    publish::{self, Fate, Parcel},
     topology::{self, DEAD_LETTERS},
 };
-use crate::{DeadLetter, DeadLetterHandler, Ground, Handler, Message, Queue, Refusal};
+use crate::{
+    DeadLetter, DeadLetterHandler, Ground, Handler, Message, PublishError, Queue, Refusal,
+};
 
 /// How many dead letters are kept at once.
 const DEAD_LETTERS_AT_ONCE: u16 = 4;
+/// Pauses grow from the one to the other.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long a message is held that can neither be handled nor kept elsewhere: well below the half hour
+/// after which the broker cuts off whoever does not answer.
+const LONGEST_HOLD: Duration = Duration::from_secs(20 * 60);
 
 /// What a consumer does for ever.
 pub(crate) enum Duty {
@@ -47,171 +58,206 @@ impl Duty {
 }
 
 impl RabbitMq {
-    /// Does a duty, and begins again for ever after a loss, with growing and jittered pauses.
+    /// Does a duty until `stop`, then finishes what it has begun. What is being handled outlives its
+    /// connection, so that a message that takes long does not keep the next one from being made, and
+    /// takes one of the places until it is done.
     pub(crate) async fn consume(&self, duty: Duty, stop: CancellationToken) {
-        let queue = duty.queue();
-        let mut pause = Duration::from_millis(100);
-        while !stop.is_cancelled() {
-            let begun = Instant::now();
-            match self.consume_once(&duty, &stop).await {
-                Ok(()) => tracing::info!(queue, "the broker ended the consumer"),
-                Err(error) => tracing::warn!(queue, %error, "the consumer lost the broker"),
+        let (duty, stop) = (&duty, &stop);
+        let (places, taken) = mpsc::channel(1);
+        let taken = stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
+        let at_once = usize::from(duty.concurrency());
+        let handling = taken.for_each_concurrent(at_once, |(link, delivery)| async move {
+            let answered = match duty {
+                Duty::Handle(queue, handler) => self.handle(queue, handler, delivery, stop).await,
+                Duty::KeepDeadLetters(handler) => keep(handler, delivery, stop).await,
+            };
+            if let Err(error) = answered {
+                tracing::warn!(queue = duty.queue(), %error, "a message was not acknowledged");
             }
-            if begun.elapsed() > Duration::from_secs(30) {
-                pause = Duration::from_millis(100);
-            }
-            let jittered = pause.mul_f64(rand::random_range(0.5..1.5));
-            let _ = timeout(jittered, stop.cancelled()).await;
-            pause = (pause * 2).min(Duration::from_secs(15));
+            // A consumer may end before its connection, which then waits for the answers.
+            drop(link);
+        });
+        // Only of a boxed one does the compiler see that it is `Send`.
+        let (last, ()) = tokio::join!(self.take(duty, stop, places), handling.boxed());
+        if let Some(link) = last {
+            let _ = timeout(PATIENCE, link.connection.close(200, "stopping".into())).await;
         }
     }
 
-    async fn consume_once(&self, duty: &Duty, stop: &CancellationToken) -> lapin::Result<()> {
-        let (queue, concurrency) = (duty.queue(), duty.concurrency());
-        let link = self.connect(queue).await?;
+    /// Takes messages from the broker until `stop`, and begins again after every loss, with growing and
+    /// jittered pauses. Answers with the connection that it stopped on.
+    async fn take(
+        &self,
+        duty: &Duty,
+        stop: &CancellationToken,
+        places: mpsc::Sender<(Arc<Link>, Delivery)>,
+    ) -> Option<Arc<Link>> {
+        let queue = duty.queue();
+        let mut pause = FIRST_PAUSE;
+        while !stop.is_cancelled() {
+            let begun = Instant::now();
+            match self.take_once(duty, stop, &places).await {
+                Ok(link) if stop.is_cancelled() => return Some(link),
+                Ok(_) => tracing::info!(queue, "the broker ended the consumer"),
+                Err(error) => tracing::warn!(queue, %error, "the consumer lost the broker"),
+            }
+            if begun.elapsed() > Duration::from_secs(30) {
+                pause = FIRST_PAUSE;
+            }
+            rest(&mut pause, stop).await;
+        }
+        None
+    }
+
+    async fn take_once(
+        &self,
+        duty: &Duty,
+        stop: &CancellationToken,
+        places: &mpsc::Sender<(Arc<Link>, Delivery)>,
+    ) -> lapin::Result<Arc<Link>> {
+        let queue = duty.queue();
+        let link = Arc::new(self.connect(queue).await?);
         let channel = &link.channel;
         let declared = match duty {
             Duty::Handle(queue, _) => topology::declare_queue(channel, queue, &self.steps).await,
             Duty::KeepDeadLetters(_) => topology::declare_dead_letters(channel).await,
         };
         self.note_obstacle(queue, &declared);
-        declared?;
-        channel.basic_qos(concurrency, BasicQosOptions::default()).await?;
+        declared.map_err(|undeclared| undeclared.error)?;
+        channel.basic_qos(duty.concurrency(), BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
-        let deliveries =
+        let mut deliveries =
             channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
         tracing::info!(queue, "consuming");
         let tag = deliveries.tag();
-        // The stream ends with the channel, or when `stop` cancels the consumer; either way what is
-        // being handled is finished first. An acknowledgement on a dead channel fails, and then the
-        // message comes again.
-        let handling = deliveries.for_each_concurrent(usize::from(concurrency), async |it| {
-            let outcome = match (it, duty) {
-                (Ok(delivery), Duty::Handle(queue, handler)) => {
-                    self.handle(&link, queue, handler, delivery).await
-                }
-                (Ok(delivery), Duty::KeepDeadLetters(handler)) => keep(handler, delivery).await,
-                (Err(error), _) => Err(error),
-            };
-            if let Err(error) = outcome {
-                tracing::warn!(queue, %error, "a message was not acknowledged");
+        // The deliveries end with the channel, or when `stop` cancels the consumer.
+        let taking = async {
+            while let Ok(place) = places.reserve().await
+                && let Some(delivery) = deliveries.next().await
+            {
+                place.send((link.clone(), delivery?));
             }
-        });
+            Ok(())
+        };
         let cancelling = async {
             stop.cancelled().await;
             let _ = channel.basic_cancel(tag, BasicCancelOptions::default()).await;
-            std::future::pending::<()>().await
+            std::future::pending().await
         };
-        tokio::select! {
-            () = handling => {}
-            () = cancelling => {}
-        }
-        if stop.is_cancelled() {
-            let _ = timeout(PATIENCE, link.connection.close(200, "stopping".into())).await;
-        }
-        Ok(())
+        let ended: lapin::Result<()> = tokio::select! {
+            taken = taking => taken,
+            never = cancelling => never,
+        };
+        ended.map(|()| link)
     }
 
     async fn handle(
         &self,
-        link: &Link,
         queue: &Queue,
         handler: &Handler,
         delivery: Delivery,
+        stop: &CancellationToken,
     ) -> lapin::Result<()> {
+        let begun = Instant::now();
         let Delivery { properties, data, acker, redelivered, .. } = delivery;
-        let kept = match publish::read(&properties, data, redelivered) {
-            Err(payload) => set_aside(link, queue, properties, &payload).await,
+        let refused = match publish::read(&properties, data, redelivered) {
             Ok(message) => match handler(message.clone()).await {
-                Ok(()) => Ok(()),
-                Err(refusal) => self.keep_for_later(link, queue, message, refusal).await,
+                Ok(()) => None,
+                Err(refusal) => Some(self.refused(queue, message, &refusal)),
             },
+            Err(payload) => {
+                tracing::error!(queue = queue.name, "a message without our headers was set aside");
+                let error = "it is not one of our messages".to_owned();
+                let fate = Fate { queue: queue.name, ground: Ground::Unreadable, error };
+                Some(Parcel::dead(properties, payload, &fate))
+            }
         };
-        if let Err(error) = kept {
-            let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
-            return Err(error);
-        }
-        fault::point("before-acknowledgement");
-        acker.ack(BasicAckOptions::default()).await.map(|_| ())
+        answer(acker, begun, stop, || async {
+            if let Some(parcel) = &refused {
+                self.put_away(parcel).await?;
+            }
+            fault::point("before-acknowledgement");
+            Ok::<(), PublishError>(())
+        })
+        .await
     }
 
-    /// Moves a refused message to the delay queue of its next step, or to the dead letters.
-    async fn keep_for_later(
-        &self,
-        link: &Link,
-        queue: &Queue,
-        message: Message,
-        refusal: Refusal,
-    ) -> lapin::Result<()> {
+    /// Addresses a refused message to the delay queue of its next step, or to the dead letters.
+    fn refused(&self, queue: &Queue, message: Message, refusal: &Refusal) -> Parcel {
         let attempt = refusal.attempt(&message);
-        let (step, ground) = match &refusal {
+        let (step, ground) = match refusal {
             Refusal::Retry(_) | Refusal::Counted(..) => {
                 (self.steps.after(attempt), Ground::Exhausted)
             }
             Refusal::Later(pause, _) => (Some(self.steps.within(*pause)), Ground::Exhausted),
             Refusal::Reject(_) => (None, Ground::Rejected),
         };
-        let (target, fate) = match step {
-            Some(step) => (topology::delayed(queue.name, step), None),
-            None => {
-                let (Refusal::Retry(error)
-                | Refusal::Counted(_, error)
-                | Refusal::Later(_, error)
-                | Refusal::Reject(error)) = &refusal;
-                let fate = Fate { queue: queue.name, ground, error: error.clone() };
-                (DEAD_LETTERS.to_owned(), Some(fate))
-            }
-        };
-        tracing::warn!(queue = queue.name, message = label(&message), %refusal, %target, "refused");
+        let target = step.map(|step| topology::delayed(queue.name, step));
+        let (name, to) = (label(&message), target.as_deref().unwrap_or(DEAD_LETTERS));
+        tracing::warn!(queue = queue.name, message = name, %refusal, target = to, "refused");
         // A dead letter tells how often it was tried; a retry which attempt it will be.
         let is_attempt = step.is_some() && !matches!(refusal, Refusal::Later(..));
         let attempt = attempt.saturating_add(u32::from(is_attempt));
         let next = Message { attempt, ..message };
-        let _turn = link.turn.lock().await;
-        let sent = publish::send(&link.channel, "", &target, &next, fate.as_ref()).await?;
-        confirmed(sent.await?)
+        if let Some(target) = target {
+            return Parcel::delayed(target, next);
+        }
+        let (Refusal::Retry(error)
+        | Refusal::Counted(_, error)
+        | Refusal::Later(_, error)
+        | Refusal::Reject(error)) = refusal;
+        let fate = Fate { queue: queue.name, ground, error: error.clone() };
+        Parcel::dead(publish::properties(&next), next.payload, &fate)
     }
 }
 
-/// Keeps a dead letter, or leaves it in its queue for a while.
-async fn keep(handler: &DeadLetterHandler, delivery: Delivery) -> lapin::Result<()> {
+async fn keep(
+    handler: &DeadLetterHandler,
+    delivery: Delivery,
+    stop: &CancellationToken,
+) -> lapin::Result<()> {
+    let begun = Instant::now();
     let Delivery { properties, data, acker, redelivered, .. } = delivery;
     let Fate { queue, ground, error } = publish::fate(&properties);
     let message = publish::read(&properties, data, redelivered);
     let dead = DeadLetter { queue, ground, error, message };
-    if let Err(error) = handler(dead).await {
-        tracing::warn!(%error, "a dead letter stays in its queue");
-        // What cannot be kept now cannot be kept at once: the database is away.
-        sleep(Duration::from_secs(1).mul_f64(rand::random_range(0.5..1.5))).await;
-        return acker.nack(BasicNackOptions { requeue: true, multiple: false }).await.map(|_| ());
-    }
-    acker.ack(BasicAckOptions::default()).await.map(|_| ())
+    answer(acker, begun, stop, || handler(dead.clone())).await
 }
 
-/// Keeps a message that is not one of ours as it is, with the dead letters.
-async fn set_aside(
-    link: &Link,
-    queue: &Queue,
-    properties: BasicProperties,
-    payload: &[u8],
-) -> lapin::Result<()> {
-    tracing::error!(queue = queue.name, "a message without our headers was set aside");
-    let error = "it is not one of our messages".to_owned();
-    let fate = Fate { queue: queue.name, ground: Ground::Unreadable, error };
-    let properties = publish::with_fate(properties, &fate);
-    let options = lapin::options::BasicPublishOptions { mandatory: true, ..Default::default() };
-    let _turn = link.turn.lock().await;
-    let target = DEAD_LETTERS;
-    let sent = link.channel.basic_publish("".into(), target.into(), options, payload, properties);
-    confirmed(sent.await?.await?)
-}
-
-fn confirmed(confirmation: lapin::Confirmation) -> lapin::Result<()> {
-    match confirmation {
-        lapin::Confirmation::Ack(None) => Ok(()),
-        _ => {
-            let lost = std::io::Error::other("the broker did not keep a refused message");
-            Err(lapin::ErrorKind::IOError(std::sync::Arc::new(lost)).into())
+/// Acknowledges a message once it is kept.
+///
+/// While what keeps it is away, such as a database or a queue with room, the message is held: each time
+/// that the broker hands a message out counts, and after 20 times it is set aside, or lost if it is a
+/// dead letter.
+async fn answer<F, E>(
+    acker: Acker,
+    begun: Instant,
+    stop: &CancellationToken,
+    keep: impl Fn() -> F,
+) -> lapin::Result<()>
+where
+    F: Future<Output = Result<(), E>>,
+    E: fmt::Display,
+{
+    let mut pause = FIRST_PAUSE;
+    // With its connection the message has gone back to its queue, and comes again: it is not kept
+    // elsewhere as well.
+    while acker.usable() {
+        let Err(error) = keep().await else {
+            return acker.ack(BasicAckOptions::default()).await.map(drop);
+        };
+        tracing::warn!(%error, "a message cannot be kept yet");
+        rest(&mut pause, stop).await;
+        if stop.is_cancelled() || begun.elapsed() > LONGEST_HOLD {
+            let options = BasicNackOptions { requeue: true, multiple: false };
+            return acker.nack(options).await.map(drop);
         }
     }
+    Ok(())
+}
+
+/// Rests for about so long, and longer the next time.
+async fn rest(pause: &mut Duration, stop: &CancellationToken) {
+    let _ = timeout(pause.mul_f64(rand::random_range(0.5..1.5)), stop.cancelled()).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use lapin::{
-    Channel, Error, ErrorKind, ExchangeKind, Result,
+    Channel, Error, ErrorKind, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
@@ -22,22 +22,49 @@ const DELIVERY_LIMIT: i32 = 20;
 /// in the outbox.
 const MAX_LENGTH: i32 = 1_000_000;
 
-pub(super) async fn declare_exchange(channel: &Channel) -> Result<()> {
+/// What was not declared as asked, and why.
+pub(super) struct Undeclared {
+    pub(super) name: String,
+    pub(super) error: Error,
+}
+
+impl Undeclared {
+    fn naming(name: &str) -> impl Fn(Error) -> Self {
+        move |error| Self { name: name.to_owned(), error }
+    }
+
+    /// Whether it is there and differs.
+    pub(super) fn differs(&self) -> bool {
+        let failed = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+        matches!(self.error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == failed)
+    }
+}
+
+/// What an operator reads about an exchange or a queue that differs.
+pub(super) fn how_it_differs(name: &str) -> String {
+    let remedy =
+        if name == EXCHANGE { "end that one and delete it" } else { "empty it and delete it" };
+    format!("{name}: declared otherwise by another version; {remedy}")
+}
+
+pub(super) async fn declare_exchange(channel: &Channel) -> Result<(), Undeclared> {
     let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
     channel
         .exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default())
         .await
+        .map_err(Undeclared::naming(EXCHANGE))
 }
 
-/// Declares a consumer's queues. What differs from an older declaration is refused by the broker
-/// (PRECONDITION_FAILED), logged at every try, and keeps the service from being ready: an operator
-/// empties the old queue, by letting the version that declared it run on, and deletes it. Nothing is
-/// lost meanwhile, because the old queue is still bound.
+/// Declares a consumer's queues, and what they need. What differs from an older declaration is refused
+/// by the broker (PRECONDITION_FAILED), logged at every try, and keeps the service from being ready: an
+/// operator empties the old queue, by letting the version that declared it run on, and deletes it.
+/// Nothing is lost meanwhile, because the old queue is still bound.
 pub(super) async fn declare_queue(
     channel: &Channel,
     queue: &Queue,
     steps: &RetrySteps,
-) -> Result<()> {
+) -> Result<(), Undeclared> {
+    declare_exchange(channel).await?;
     declare_dead_letters(channel).await?;
     let mut arguments = dead_lettering_to(DEAD_LETTERS);
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
@@ -57,7 +84,8 @@ pub(super) async fn declare_queue(
                 QueueBindOptions::default(),
                 FieldTable::default(),
             )
-            .await?;
+            .await
+            .map_err(Undeclared::naming(queue.name))?;
     }
     Ok(())
 }
@@ -68,14 +96,8 @@ pub(super) fn delayed(queue: &str, step: Duration) -> String {
 }
 
 /// Declares the queue of what was given up: by whoever gives up as well as by whoever keeps it.
-pub(super) async fn declare_dead_letters(channel: &Channel) -> Result<()> {
+pub(super) async fn declare_dead_letters(channel: &Channel) -> Result<(), Undeclared> {
     declare(channel, DEAD_LETTERS, FieldTable::default()).await
-}
-
-/// Whether a declaration was refused because the queue is there and differs.
-pub(super) fn differs(error: &Error) -> bool {
-    let failed = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == failed)
 }
 
 fn dead_lettering_to(queue: &str) -> FieldTable {
@@ -87,11 +109,16 @@ fn dead_lettering_to(queue: &str) -> FieldTable {
     arguments
 }
 
-async fn declare(channel: &Channel, name: &str, mut arguments: FieldTable) -> Result<()> {
+async fn declare(
+    channel: &Channel,
+    name: &str,
+    mut arguments: FieldTable,
+) -> Result<(), Undeclared> {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     // At-least-once dead-lettering asks for reject-publish; it is what we want everywhere.
     arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
     arguments.insert("x-max-length".into(), AMQPValue::LongInt(MAX_LENGTH));
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(name.into(), options, arguments).await.map(|_| ())
+    let declared = channel.queue_declare(name.into(), options, arguments).await;
+    declared.map(drop).map_err(Undeclared::naming(name))
 }

@@ -68,7 +68,14 @@ impl ServiceAccountService for Fakes {
         request: Request<identity::IssueServiceTokenRequest>,
     ) -> Answer<identity::IssueServiceTokenResponse> {
         assert_eq!(request.into_inner().name, "mailer");
-        drop(self.answer("IssueServiceToken")?);
+        let hangs = {
+            let mut world = self.answer("IssueServiceToken")?;
+            world.tokens += 1;
+            world.no_tokens
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         Ok(Response::new(identity::IssueServiceTokenResponse {
             access_token: "token".to_owned(),
             expires_in: Some(prost_types::Duration { seconds: 600, nanos: 0 }),

@@ -12,7 +12,9 @@ use crate::{
 
 /// Hands a dead letter again to the queue that gave it up, and to no other.
 ///
-/// Rule: one that waits for a decision, once; what is no message of ours cannot be handed to anybody.
+/// Rule: one that waits for a decision, once; what is no message of ours cannot be handed to anybody. Two
+/// queues may have given up the same event: it is handed to one after the other, because the outbox has
+/// room for an event once.
 /// Permission: `operations.manage` at the platform, or the scope of that name. Event: the message
 /// itself, under its own identifier, so that whoever has handled it meanwhile knows it.
 pub(crate) async fn replay_dead_letter(
@@ -33,7 +35,9 @@ pub(crate) async fn replay_dead_letter(
     if !dead_letter::decide(&*tx, id, State::Replayed, caller.subject, now).await? {
         return Err(Error::DeadLetterDecided);
     }
-    outbox::insert(&tx, vec![Event { at: now, ..event }]).await?;
+    if !outbox::insert_again(&tx, Event { at: now, ..event }).await? {
+        return Err(Error::DeadLetterOnItsWay);
+    }
     let row = dead_letter::find(&*tx, id).await?.ok_or(Error::DeadLetterNotFound)?;
     tx.commit().await?;
     Ok(ReplayDeadLetterResponse { dead_letter: Some(row.into()) })

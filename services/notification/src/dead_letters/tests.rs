@@ -23,6 +23,8 @@ use crate::{
 testkit::on_both_databases!(
     what_a_consumer_gave_up_is_kept_with_all_that_is_known,
     a_replayed_one_comes_to_its_queue_again_and_waits_again_when_it_is_given_up_again,
+    who_replays_page_by_page_meets_each_once,
+    what_two_queues_gave_up_is_replayed_to_one_after_the_other,
     of_two_who_decide_one_does,
     what_was_discarded_stays_so_when_it_is_told_again,
     what_is_no_message_of_ours_can_be_discarded_alone,
@@ -136,9 +138,21 @@ async fn a_replayed_one_comes_to_its_queue_again_and_waits_again_when_it_is_give
     give_up(&stage, first.clone()).await;
     let id = list(&operator, DeadLetterState::Waiting).await.remove(0).id;
     let replay = ReplayDeadLetterRequest { id: id.clone() };
+    // It waits again a moment before its event has left the outbox.
+    let replay_when_it_has_left = async || {
+        eventually("it has left", async || {
+            match operator.dead_letters().replay_dead_letter(replay.clone()).await {
+                Ok(answer) => answer.into_inner().dead_letter,
+                refused => {
+                    assert_eq!(reason(refused), "DEAD_LETTER_ON_ITS_WAY");
+                    None
+                }
+            }
+        })
+        .await
+    };
     for round in 1..=2 {
-        let answer = operator.dead_letters().replay_dead_letter(replay.clone()).await.unwrap();
-        let told = answer.into_inner().dead_letter.unwrap();
+        let told = replay_when_it_has_left().await;
         assert_eq!(told.state(), DeadLetterState::Replayed);
         assert!(!told.decided_by.is_empty());
         let again = eventually("it waits again", async || {
@@ -152,12 +166,59 @@ async fn a_replayed_one_comes_to_its_queue_again_and_waits_again_when_it_is_give
         assert_eq!(seen.last(), Some(&Message { queue, ..first.clone() }), "as it was at first");
     }
     *elsewhere.refuses.lock().unwrap() = false;
-    operator.dead_letters().replay_dead_letter(replay.clone()).await.unwrap();
+    replay_when_it_has_left().await;
     eventually("it is handled", async || (elsewhere.seen().len() == 4).then_some(())).await;
     assert_eq!(
         reason(operator.dead_letters().replay_dead_letter(replay).await),
         "DEAD_LETTER_DECIDED"
     );
+}
+
+async fn who_replays_page_by_page_meets_each_once(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let mut operator = stage.account("operations.manage").dead_letters();
+    let messages: Vec<_> = (0..5).map(|_| message(&stage)).collect();
+    for message in &messages {
+        given_up(&stage, QUEUE.name, message.clone()).await;
+    }
+    let (mut met, mut request) =
+        (Vec::new(), ListDeadLettersRequest { page_size: 2, ..Default::default() });
+    loop {
+        let page = operator.list_dead_letters(request.clone()).await.unwrap().into_inner();
+        for letter in page.dead_letters {
+            let replay = ReplayDeadLetterRequest { id: letter.id };
+            operator.replay_dead_letter(replay).await.unwrap();
+            // It fails again before the walk is over.
+            let again = messages.iter().find(|it| it.id.to_string() == letter.event_id).unwrap();
+            given_up(&stage, QUEUE.name, again.clone()).await;
+            met.push(again.id);
+        }
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(met, messages.iter().map(|message| message.id).collect::<Vec<_>>());
+}
+
+async fn what_two_queues_gave_up_is_replayed_to_one_after_the_other(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let operator = stage.account("operations.manage");
+    let message = message(&stage);
+    // Nobody listens to either, so that what is replayed stays in the outbox.
+    for queue in ["test.one", "test.other"] {
+        given_up(&stage, queue, message.clone()).await;
+    }
+    let letters = list(&operator, DeadLetterState::Waiting).await;
+    let replay = async |letter: &DeadLetter| {
+        let request = ReplayDeadLetterRequest { id: letter.id.clone() };
+        reason(operator.dead_letters().replay_dead_letter(request).await)
+    };
+    assert_eq!(replay(&letters[0]).await, "OK");
+    assert_eq!(replay(&letters[1]).await, "DEAD_LETTER_ON_ITS_WAY");
+    assert_eq!(list(&operator, DeadLetterState::Waiting).await, [letters[1].clone()]);
+    db::outbox::finish(&stage.notification.database, &[message.id]).await.unwrap();
+    assert_eq!(replay(&letters[1]).await, "OK");
 }
 
 async fn of_two_who_decide_one_does(bench: Bench) {

@@ -5,11 +5,11 @@ use prost_types::Timestamp;
 use sea_orm::{ActiveValue::Set, EntityTrait as _, sea_query::OnConflict};
 use service::Caller;
 
-use super::{WRITE, publish};
+use super::{WRITE, new_message_id, publish, shown};
 use crate::{
     Notification,
     domain::{
-        delivery::{CLAIM_LIFETIME, CRASH_LOOP, Cause, Reason, Subject, message_id},
+        delivery::{CLAIM_LIFETIME, CRASH_LOOP, Cause, Reason, Subject},
         template::{Locale, Template, TemplateKey},
     },
     entity::{
@@ -46,23 +46,25 @@ pub(crate) async fn claim_delivery(
 
     let tx = notification.database.begin().await?;
     let id = notification.clock.new_id();
-    insert_unless_there(&tx, &wanted, template, id, now).await?;
+    let message_id = new_message_id(notification, id)?;
+    insert_unless_there(&tx, &wanted, template, (id, message_id), now).await?;
     let row = delivery::hold_by_event(&tx, wanted.event_id, wanted.recipient.as_str()).await?;
     let mut row = row.ok_or(Error::DeliveryNotFound)?;
     if let Some(left) = row.held_for(now)
-        && !fault::is_off("lease")
+        && !fault::is_off("claim")
     {
         return Err(Error::DeliveryClaimed(left.to_std().unwrap_or_default()));
     }
-    if row.state.is_final() && !fault::is_off("inbox") {
+    if row.state.is_final() && !fault::is_off("record") {
         let begins_anew = replayed && row.is_given_up();
         // A message that was taken for gone has turned up.
         if !begins_anew && !row.is_lost() {
             tx.commit().await?;
-            return Ok(ClaimDeliveryResponse { delivery: Some(row.into()), ..Default::default() });
+            let delivery = Some(shown(row, true));
+            return Ok(ClaimDeliveryResponse { delivery, ..Default::default() });
         }
         if begins_anew {
-            row.begin_anew();
+            row.begin_anew(new_message_id(notification, row.id)?);
         }
     }
     let claim_id = notification.clock.new_id();
@@ -75,7 +77,7 @@ pub(crate) async fn claim_delivery(
     }
     delivery::save(&tx, row.clone()).await?;
     publish(&tx, notification, &row).await?;
-    fault::point("before-inbox-commit");
+    fault::point("before-claim-commit");
     tx.commit().await?;
 
     let is_claimed = row.state == State::Sending;
@@ -86,7 +88,7 @@ pub(crate) async fn claim_delivery(
     let is_reminder = is_claimed && Template::is_reminder(template.key());
     let unsubscribe_url =
         if is_reminder { unsubscribe_url(notification, &row) } else { String::new() };
-    Ok(ClaimDeliveryResponse { delivery: Some(row.into()), claim_id, unsubscribe_url })
+    Ok(ClaimDeliveryResponse { delivery: Some(shown(row, true)), claim_id, unsubscribe_url })
 }
 
 /// Where whoever gets a reminder stops them all. The token names the delivery, not the address: nothing
@@ -206,7 +208,7 @@ async fn insert_unless_there(
     tx: &Transaction,
     wanted: &Wanted,
     template: Template,
-    id: Uuid,
+    (id, message_id): (Uuid, String),
     now: Time,
 ) -> Result<(), db::DbErr> {
     let (invitation_id, access_request_id) = match wanted.subject {
@@ -231,7 +233,7 @@ async fn insert_unless_there(
         last_error: Set(String::new()),
         claim_id: Set(None),
         claim_expires_at: Set(None),
-        message_id: Set(message_id(id, 1)),
+        message_id: Set(message_id),
         created_at: Set(now),
         updated_at: Set(now),
         reason: Set(String::new()),
@@ -571,13 +573,15 @@ mod tests {
 
         let request = mailer.claim_delivery(about("", id)).await.unwrap().into_inner();
         let invitation = mailer.claim_delivery(about(id, "")).await.unwrap().into_inner();
-        let deliveries = [request.delivery.unwrap(), invitation.delivery.unwrap()];
+        let deliveries = [request, invitation]
+            .map(|it| Delivery { message_id: String::new(), ..it.delivery.unwrap() });
         let told = |it: &Delivery| (it.invitation_id.clone(), it.access_request_id.clone());
         let (nothing, id) = (String::new(), id.to_owned());
         assert_eq!(told(&deliveries[0]), (nothing.clone(), id.clone()));
         assert_eq!(told(&deliveries[1]), (id.clone(), nothing));
 
-        // Whoever reads learns the same; those of the invitation are those of it alone.
+        // Whoever reads learns the same, but for the Message-ID; those of the invitation are those of
+        // it alone.
         let mut ada = stage.person().deliveries();
         let request = GetDeliveryRequest { id: deliveries[0].id.clone() };
         let answer = ada.get_delivery(request).await.unwrap().into_inner();

@@ -2,7 +2,7 @@ use api::notification::v1::{GetDeliveryRequest, GetDeliveryResponse};
 use kernel::{Fields, parse_id};
 use service::Caller;
 
-use super::may_read;
+use super::{may_know_message_ids, may_read, shown};
 use crate::{
     Notification,
     entity::{attempt, delivery},
@@ -11,7 +11,8 @@ use crate::{
 
 /// One delivery, with the last of its attempts.
 ///
-/// Rule: a delivery that the caller may not read answers exactly like one that does not exist.
+/// Rule: a delivery that the caller may not read answers exactly like one that does not exist. Its
+/// `Message-ID` is for workers and for who runs the platform.
 /// Permission: `deliveries.read` at its organisation, or the scope of that name. Event: none.
 pub(crate) async fn get_delivery(
     notification: &Notification,
@@ -29,9 +30,10 @@ pub(crate) async fn get_delivery(
     if !may_read(notification, caller, row.organisation_id).await? {
         return Err(Error::DeliveryNotFound);
     }
+    let with_message_id = may_know_message_ids(notification, caller).await?;
     let attempts = attempt::last_of(notification.database.read(), id).await?;
     let attempts = attempts.into_iter().map(Into::into).collect();
-    Ok(GetDeliveryResponse { delivery: Some(row.into()), attempts })
+    Ok(GetDeliveryResponse { delivery: Some(shown(row, with_message_id)), attempts })
 }
 
 #[cfg(test)]
@@ -61,7 +63,8 @@ mod tests {
         let ada = stage.person();
         let answer = ada.deliveries().get_delivery(request).await.unwrap().into_inner();
         assert_eq!(answer.delivery.unwrap().recipient, "ada@example.com");
-        assert_eq!(stage.asked(), [format!("Bearer {}", ada.token)]);
+        let asked = format!("Bearer {}", ada.token);
+        assert_eq!(stage.asked(), [asked.clone(), asked]);
     }
 
     async fn a_foreign_delivery_looks_like_none(bench: Bench) {

@@ -3,13 +3,14 @@ use db::PageRequest;
 use kernel::{Fields, parse_id};
 use service::Caller;
 
-use super::may_read;
+use super::{may_know_message_ids, may_read, shown};
 use crate::{Notification, entity::delivery, error::Error};
 
 /// The deliveries of an organisation, newest last, or only those of one of its invitations.
 ///
 /// Rule: an organisation whose deliveries the caller may not read answers exactly like one that
-/// does not exist, whether or not it has any.
+/// does not exist, whether or not it has any. `Message-ID`s are for workers and for who runs the
+/// platform.
 /// Permission: `deliveries.read` at the organisation, or the scope of that name. Event: none.
 pub(crate) async fn list_deliveries(
     notification: &Notification,
@@ -29,6 +30,7 @@ pub(crate) async fn list_deliveries(
     if !may_read(notification, caller, organisation_id).await? {
         return Err(Error::DeliveryNotFound);
     }
+    let with_message_id = may_know_message_ids(notification, caller).await?;
     let rows = delivery::list(
         notification.database.read(),
         organisation_id,
@@ -38,14 +40,14 @@ pub(crate) async fn list_deliveries(
     );
     let page = page.cut(rows.await?, |row| row.id);
     Ok(ListDeliveriesResponse {
-        deliveries: page.rows.into_iter().map(Into::into).collect(),
+        deliveries: page.rows.into_iter().map(|row| shown(row, with_message_id)).collect(),
         next_page_token: page.next_page_token,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use api::notification::v1::ClaimDeliveryRequest;
+    use api::notification::v1::{ClaimDeliveryRequest, Delivery};
     use testkit::Bench;
 
     use super::*;
@@ -67,7 +69,7 @@ mod tests {
                 ClaimDeliveryRequest { organisation_id: wanted.event_id.clone(), ..stage.wanted() };
             mailer.claim_delivery(neighbour).await.unwrap();
             let claim = mailer.claim_delivery(wanted).await.unwrap().into_inner();
-            made.push(claim.delivery.unwrap());
+            made.push(Delivery { message_id: String::new(), ..claim.delivery.unwrap() });
             stage.pass(kernel::Duration::seconds(1));
         }
         let mut ada = stage.person().deliveries();

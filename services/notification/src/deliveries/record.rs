@@ -2,10 +2,10 @@ use api::notification::v1::{AttemptOutcome, RecordAttemptRequest, RecordAttemptR
 use kernel::{Duration, Fields, Malformed, Time, parse_id};
 use service::Caller;
 
-use super::{WRITE, publish};
+use super::{WRITE, publish, shown};
 use crate::{
     Notification,
-    domain::delivery::{Outcome, QUEUE_GRACE, Reason, Reply, Subject},
+    domain::delivery::{Outcome, QUEUE_GRACE, Reason, Reply, Subject, bare},
     entity::{
         attempt,
         delivery::{self, Model, State},
@@ -55,6 +55,9 @@ pub(crate) async fn record_attempt(
 
     let tx = notification.database.begin().await?;
     let mut row = delivery::hold(&tx, delivery_id).await?.ok_or(Error::DeliveryNotFound)?;
+    // Some servers name the mail in what they say, and more people read that than may know its name.
+    let words = reply.words.replace(bare(&row.message_id), "…");
+    let reply = Reply { words, ..reply };
     let known = attempt::outcome_of_last(&tx, &row).await?;
     if row.claim_id != Some(claim_id) || known.is_some_and(|known| known != outcome.into()) {
         return Err(Error::ClaimLost);
@@ -77,7 +80,7 @@ pub(crate) async fn record_attempt(
     if is_first && row.state.is_final() {
         measure(notification, &row, now);
     }
-    Ok(RecordAttemptResponse { delivery: Some(row.into()) })
+    Ok(RecordAttemptResponse { delivery: Some(shown(row, true)) })
 }
 
 /// What an outcome makes of a delivery.

@@ -31,19 +31,21 @@ pub(crate) async fn report_bounce(
 #[cfg(test)]
 mod tests {
     use api::notification::v1::{
-        AttemptOutcome, BounceOutcome, Delivery, DeliveryState, ListSuppressionsRequest,
+        AttemptOutcome, BounceOutcome, Delivery, DeliveryState, GetDeliveryRequest,
+        ListDeliveriesRequest, ListSuppressionsRequest, RecordAttemptRequest,
         ResendDeliveryRequest, Suppression, SuppressionReason,
     };
     use testkit::Bench;
 
     use super::*;
-    use crate::testing::{Stage, complaint, dsn, reason, record_of};
+    use crate::testing::{Caller, Stage, complaint, dsn, reason, record_of};
 
     testkit::on_both_databases!(
         a_mail_that_came_back_has_bounced_and_its_address_gets_no_more,
         a_full_mailbox_and_a_policy_suppress_nothing,
         what_is_delayed_or_arrived_after_all_is_noted_alone,
         forged_and_unknown_reports_change_nothing,
+        what_an_admin_is_told_of_a_delivery_makes_no_report_that_counts,
         a_report_about_an_earlier_mail_is_overtaken,
         a_complaint_suppresses_the_address_and_leaves_the_delivery,
         a_mail_that_comes_back_before_its_record_has_bounced,
@@ -122,15 +124,15 @@ mod tests {
         let delivery = sent(&stage).await;
         let waiting = stage.attempt(&stage.wanted(), AttemptOutcome::Delayed, "timeout").await;
         let (known, id) = (delivery.message_id.as_str(), &delivery.id);
-        let unknown = format!("<{}@usher>", delivery.event_id);
-        let elsewhere = format!("<{id}@example.com>");
+        let unknown = known.replace(id, &delivery.event_id);
+        let elsewhere = known.replace('@', "@mx.");
         let later = format!("<{id}.2@usher>");
         let (ada, eve) = ("ada@example.com", "eve@example.com");
         use BounceOutcome::{Overtaken, Unknown, Unreadable};
         for (message_id, recipient, outcome) in [
             (known, eve, Unknown),
             (&unknown, ada, Unknown),
-            (&elsewhere, ada, Unknown),
+            (&elsewhere, ada, Overtaken),
             ("<hello@usher>", ada, Unknown),
             (&later, ada, Overtaken),
             (&waiting.message_id, ada, Overtaken),
@@ -146,6 +148,67 @@ mod tests {
         assert_eq!(now(&stage, &delivery).await.0, DeliveryState::Sent);
         assert_eq!(now(&stage, &waiting).await.0, DeliveryState::Queued);
         assert_eq!(suppressions(&stage).await, []);
+    }
+
+    async fn what_an_admin_is_told_of_a_delivery_makes_no_report_that_counts(bench: Bench) {
+        let stage = Stage::set(bench).await;
+        let wanted = stage.wanted();
+        let claim = stage.claim(&wanted).await;
+        let known = claim.delivery.clone().unwrap().message_id;
+        // The mail server names the mail in what it says, before it takes it.
+        let mut mailer = stage.account("deliveries.write").deliveries();
+        let delayed = RecordAttemptRequest {
+            error: format!("451 4.7.1 {known} is to come again"),
+            ..record_of(&claim, AttemptOutcome::Delayed, "delayed")
+        };
+        mailer.record_attempt(delayed).await.unwrap();
+        let sent = stage.attempt(&wanted, AttemptOutcome::Sent, "").await;
+
+        let told = async |who: &Caller| {
+            let get = GetDeliveryRequest { id: sent.id.clone() };
+            let got = who.deliveries().get_delivery(get).await.unwrap().into_inner();
+            let organisation_id = stage.organisation.to_string();
+            let list = ListDeliveriesRequest { organisation_id, ..Default::default() };
+            let listed = who.deliveries().list_deliveries(list).await.unwrap().into_inner();
+            format!("{got:?} {listed:?}")
+        };
+        let admin = stage.person();
+        let told_admin = told(&admin).await;
+        // Each id that they are told, in each form that a Message-ID has had.
+        let is_of_id = |c: char| !(c.is_ascii_alphanumeric() || "-_.@".contains(c));
+        let mut tried = 0;
+        for word in told_admin.split(is_of_id).filter(|word| word.len() >= 36) {
+            let domain = known.trim_end_matches('>').split_once('@').unwrap().1;
+            for forged in [
+                format!("<{word}>"),
+                format!("<{word}@usher>"),
+                format!("<{word}.1@usher>"),
+                format!("<{word}@{domain}>"),
+                format!("<{word}.@{domain}>"),
+            ] {
+                report(&stage, dsn(&forged, "ada@example.com", "failed", "5.1.1")).await;
+                report(&stage, complaint(&forged, "ada@example.com")).await;
+                tried += 1;
+            }
+        }
+        assert!(tried >= 20, "{told_admin}");
+        assert_eq!(now(&stage, &sent).await.0, DeliveryState::Sent);
+        assert_eq!(suppressions(&stage).await, []);
+
+        // Nor is whoever may send once more, and who runs the platform is.
+        let resend = ResendDeliveryRequest { id: sent.id.clone(), force: true };
+        stage.allow("deliveries.resend", stage.organisation);
+        let resent = admin.deliveries().resend_delivery(resend).await.unwrap().into_inner();
+        assert_eq!(resent.delivery.unwrap().message_id, "");
+        let known = stage.attempt(&wanted, AttemptOutcome::Sent, "").await.message_id;
+        let operator = stage.account("deliveries.read operations.manage");
+        for (who, is_told) in [(&admin, 0), (&operator, 2)] {
+            assert_eq!(told(who).await.matches(&known).count(), is_told);
+        }
+        stage.allow("operations.manage", kernel::Uuid::nil());
+        assert!(told(&admin).await.contains(&known));
+        let raw = dsn(&known, "ada@example.com", "failed", "5.1.1");
+        assert_eq!(report(&stage, raw).await, BounceOutcome::Bounced);
     }
 
     async fn a_report_about_an_earlier_mail_is_overtaken(bench: Bench) {

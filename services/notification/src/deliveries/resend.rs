@@ -2,7 +2,7 @@ use api::notification::v1::{ResendDeliveryRequest, ResendDeliveryResponse};
 use kernel::{Fields, parse_id};
 use service::Caller;
 
-use super::{RESEND, may_read, publish};
+use super::{RESEND, may_know_message_ids, may_read, new_message_id, publish, shown};
 use crate::{
     Notification,
     domain::delivery::{MOST_GENERATIONS, Reason},
@@ -42,6 +42,7 @@ pub(crate) async fn resend_delivery(
         let missing = Error::PermissionMissing(RESEND);
         return Err(if sees_it { missing } else { Error::DeliveryNotFound });
     }
+    let with_message_id = may_know_message_ids(notification, caller).await?;
     let now = notification.clock.now();
 
     let tx = notification.database.begin().await?;
@@ -53,14 +54,14 @@ pub(crate) async fn resend_delivery(
     // A worker may still be at what has bounced meanwhile: its record finds the claim lost.
     attempt::lose(&tx, &row, now).await?;
     row.claim_id = None;
-    row.begin_anew();
+    row.begin_anew(new_message_id(notification, row.id)?);
     row.turn(State::Queued, Reason::Resent, now);
     delivery::save(&tx, row.clone()).await?;
     publish(&tx, notification, &row).await?;
     tx.commit().await?;
 
     notification.instruments.delivery(&row);
-    Ok(ResendDeliveryResponse { delivery: Some(row.into()) })
+    Ok(ResendDeliveryResponse { delivery: Some(shown(row, with_message_id)) })
 }
 
 fn require_resendable(row: &Model, force: bool) -> Result<(), Error> {
@@ -106,7 +107,7 @@ mod tests {
     );
 
     async fn resend(stage: &Stage, id: &str, force: bool) -> Result<Delivery, tonic::Status> {
-        let mut operator = stage.account("deliveries.resend").deliveries();
+        let mut operator = stage.account("deliveries.resend operations.manage").deliveries();
         let request = ResendDeliveryRequest { id: id.to_owned(), force };
         let answer = operator.resend_delivery(request).await?;
         Ok(answer.into_inner().delivery.unwrap())

@@ -171,23 +171,25 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-/// The `Message-ID` (RFC 5322, section 3.6.4) of a generation of a delivery: the same at every attempt,
-/// so that a mail that reached the server twice can be known for one, and another one when it is sent
-/// once more, or it would be dropped as known.
-pub(crate) fn message_id(delivery: Uuid, generation: i32) -> String {
-    match generation {
-        1 => format!("<{delivery}@usher>"),
-        _ => format!("<{delivery}.{generation}@usher>"),
-    }
+/// The `Message-ID` (RFC 5322, section 3.6.4) of a generation of a delivery. It is kept with it: the
+/// same at every attempt, so that a mail that reached the server twice can be known for one, and another
+/// one when it is sent once more, or it would be dropped as known. The delivery of a report is found by
+/// the first part, and the report counts because of the second: who has not seen the mail cannot guess it.
+pub(crate) fn message_id(delivery: Uuid, secret: &str, domain: &str) -> String {
+    format!("<{delivery}.{secret}@{domain}>")
 }
 
-/// The delivery that a `Message-ID` of ours names, of whichever generation. It may have lost its angle
-/// brackets on the way.
+/// The delivery that a `Message-ID` names, if it is one of ours: of whichever generation, and also in
+/// the form of older versions, which had no secret.
 pub(crate) fn delivery_of(message_id: &str) -> Option<Uuid> {
-    let inside = message_id.trim().trim_start_matches('<').trim_end_matches('>');
-    let local = inside.strip_suffix("@usher")?;
+    let (local, _) = bare(message_id).split_once('@')?;
     let id = local.split_once('.').map_or(local, |(id, _)| id);
     parse_id(id).ok()
+}
+
+/// A `Message-ID` without its angle brackets, which some lose on the way.
+pub(crate) fn bare(message_id: &str) -> &str {
+    message_id.trim_matches(['<', '>', ' '])
 }
 
 /// What brought a delivery about: kept, so that it can be sent once more by the same way.
@@ -234,15 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn a_message_id_names_its_delivery_in_every_generation() {
+    fn a_message_id_names_its_delivery() {
         let id = Uuid::from_u128(7);
-        let ids = [message_id(id, 1), message_id(id, 2), message_id(id, 3)];
-        assert_eq!(ids[1], format!("<{id}.2@usher>"));
-        for message_id in &ids {
+        let ours = message_id(id, "a-secret_", "example.com");
+        assert_eq!(ours, format!("<{id}.a-secret_@example.com>"));
+        let older = [format!("<{id}@usher>"), format!("<{id}.2@usher>"), format!(" {id}@usher ")];
+        for message_id in older.iter().chain([&ours]) {
             assert_eq!(delivery_of(message_id), Some(id), "{message_id}");
         }
-        assert_eq!(delivery_of(&format!(" {id}@usher ")), Some(id));
-        for other in ["", "<@usher>", "<7@usher>", &format!("<{id}@example.com>"), "<.@usher>"] {
+        for other in ["", "<@usher>", "<7@usher>", &id.to_string(), "<.@usher>"] {
             assert_eq!(delivery_of(other), None, "{other}");
         }
     }

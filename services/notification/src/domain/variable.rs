@@ -192,6 +192,20 @@ impl Variables {
         Self(template.variables().iter().map(value).collect())
     }
 
+    /// Those that a mail of the template must show and whose values this text of it does not.
+    pub(crate) fn not_shown_in(
+        &self,
+        template: Template,
+        text: &str,
+    ) -> impl Iterator<Item = &'static Variable> {
+        let is_shown = move |variable: &Variable| match self.0.get(variable.name) {
+            Some(Value::Line(value)) => text.contains(value.as_str()),
+            _ => false,
+        };
+        let needed = template.variables().iter().filter(|it| it.must_be_shown());
+        needed.filter(move |it| !is_shown(it))
+    }
+
     /// Parses, noting every violation as `variables` or `variables[link]`.
     pub(crate) fn parse(
         fields: &mut Fields,

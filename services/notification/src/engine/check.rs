@@ -8,7 +8,7 @@ use crate::domain::template::{Language, Template};
 /// Bytes that a template may have.
 pub(crate) const LARGEST_SOURCE: usize = 64 * 1024;
 /// Violations that are told.
-const MOST: usize = 50;
+pub(super) const MOST: usize = 50;
 
 /// What is wrong with a line of a template; lines are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,8 @@ use super::{
 
 /// Draws a mail. `hint` stands above each link that is there to be copied.
 pub(super) fn draw(events: &[Event<'_>], hint: Option<&str>) -> Result<String, Error> {
-    let mut page = Page { out: String::new(), closes: Vec::new(), is_small: false, hint };
+    let mut page =
+        Page { out: String::new(), closes: Vec::new(), address: None, is_small: false, hint };
     let mut rest = events;
     while let Some((event, behind)) = rest.split_first() {
         rest = match Button::at(rest) {
@@ -32,6 +33,8 @@ struct Page<'a> {
     out: String,
     /// What ends the elements that are open.
     closes: Vec<&'static str>,
+    /// Where the link that is open leads, escaped, and where its label begins.
+    address: Option<(String, usize)>,
     /// Behind a rule there is small print.
     is_small: bool,
     hint: Option<&'a str>,
@@ -96,8 +99,10 @@ impl Page<'_> {
             Tag::Emphasis => ("<em>".to_owned(), "</em>"),
             Tag::Strong => ("<strong>".to_owned(), "</strong>"),
             Tag::Link { dest_url, .. } if is_safe(dest_url) => {
-                let address = HtmlEscape(dest_url);
-                (format!("<a href=\"{address}\" style=\"color:#1d4ed8;\">"), "</a>")
+                let address = HtmlEscape(dest_url).to_string();
+                let open = format!("<a href=\"{address}\" style=\"color:#1d4ed8;\">");
+                self.address = Some((address, self.out.len() + open.len()));
+                (open, "</a>")
             }
             // What is not drawn, but what is in it: a picture, code, a link to nowhere.
             _ => (String::new(), ""),
@@ -109,9 +114,14 @@ impl Page<'_> {
         write(&mut self.out, &open)
     }
 
-    fn end(&mut self, _: TagEnd) -> Result<(), Error> {
+    fn end(&mut self, tag: TagEnd) -> Result<(), Error> {
+        let link = if tag == TagEnd::Link { self.address.take() } else { None };
+        let shown = link.filter(|(address, label)| self.out.get(*label..) != Some(address));
         let close = self.closes.pop().unwrap_or_default();
-        write(&mut self.out, close)
+        write(&mut self.out, close)?;
+        // A link can be copied, too, where it cannot be clicked. The brackets are those that an address
+        // in a text is set off by (RFC 3986, appendix C).
+        shown.map_or(Ok(()), |(address, _)| write(&mut self.out, &format!(" &lt;{address}&gt;")))
     }
 
     fn text(&mut self, text: &str) -> Result<(), Error> {

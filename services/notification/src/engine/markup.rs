@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::{
-    check::Violation,
+    check::{MOST, Violation},
     piece::{self, Kind, Piece},
 };
 use crate::domain::{template::Template, variable};
@@ -61,6 +61,7 @@ const VALUE: &str = "usherVALUEusher";
 
 /// What is wrong with the markup of a body whose first line has this number. It is looked at as it is
 /// with every branch of every condition; whatever the values are, the drawings pass no more than this.
+/// No more than [`MOST`] are looked for.
 pub(super) fn check(pieces: &[Piece<'_>], template: Template, first: usize) -> Vec<Violation> {
     let mut masked = String::new();
     for Piece { kind, inner, raw, line: _ } in pieces {
@@ -80,6 +81,10 @@ pub(super) fn check(pieces: &[Piece<'_>], template: Template, first: usize) -> V
     let line_at = |offset: usize| first + masked[..offset].matches('\n').count();
     let (mut wrong, mut depth, mut links) = (Vec::new(), 0_usize, Vec::new());
     for (event, range) in Parser::new_ext(&masked, Options::empty()).into_offset_iter() {
+        // To tell a line takes a look at all before it: so there is an end to it, not only to the list.
+        if wrong.len() == MOST {
+            return wrong;
+        }
         depth = match &event {
             Event::Start(_) => depth + 1,
             Event::End(_) => depth.saturating_sub(1),
@@ -113,6 +118,9 @@ pub(super) fn check(pieces: &[Piece<'_>], template: Template, first: usize) -> V
     }
     for (at, _) in masked.match_indices("](") {
         let is_escaped = masked[..at].ends_with('\\');
+        if wrong.len() == MOST {
+            break;
+        }
         if !is_escaped && !links.iter().any(|link| link.contains(&at)) {
             let what = "a link is not complete: expected `[label](destination)`".to_owned();
             wrong.push(Violation { line: line_at(at), what });

@@ -78,8 +78,7 @@ fn check_sample(
     });
     match body {
         Ok(text) => {
-            let needed = template.variables().iter().filter(|it| it.must_be_shown());
-            for variable in needed.filter(|it| !text.contains(it.sample())) {
+            for variable in variables.not_shown_in(template, &text) {
                 let line = line_of(variable.name, parts);
                 reject(line, &format!("the mail does not show `{}`", variable.name));
             }
@@ -97,6 +96,9 @@ fn of_error(error: &Error, first: usize) -> Violation {
         Error::Fill(error) => of_engine(error, first),
         Error::Form(violation) => violation.clone(),
         Error::TooDeep => Violation { line: first, what: "expected less nesting".to_owned() },
+        Error::NotShown(name) => {
+            Violation { line: first, what: format!("the mail does not show `{name}`") }
+        }
         Error::TooLarge => Violation { line: first, what: "expected a smaller mail".to_owned() },
     }
 }

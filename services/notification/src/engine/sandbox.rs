@@ -33,6 +33,9 @@ pub(crate) enum Error {
     /// It is nested too deeply.
     #[error("the mail is nested too deeply")]
     TooDeep,
+    /// It leaves out what its reader needs.
+    #[error("the mail does not show {0}")]
+    NotShown(&'static str),
     /// It writes too much.
     #[error("the mail is too large")]
     TooLarge,
@@ -45,6 +48,7 @@ impl Error {
             Self::Form(_) => "its form",
             Self::Fill(_) => "its variables or conditions",
             Self::TooDeep => "its nesting",
+            Self::NotShown(_) => "its link or code is not shown",
             Self::TooLarge => "its size",
         }
     }

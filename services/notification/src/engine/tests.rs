@@ -175,7 +175,15 @@ fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_lines() {
     let told = check_as(INVITATION, source);
     let lines: Vec<_> = told.iter().map(|it| it.split(':').next().unwrap()).collect();
     assert_eq!(lines, ["line 1", "line 3", "line 3", "line 5", "line 7"], "{told:?}");
-    assert!(check_body(&"{{ nobody }}\n".repeat(1_000)).len() <= 50);
+    for wrong in ["{{ nobody }}\n", "<b>", "x](y\n"] {
+        assert!(check_body(&wrong.repeat(1_000)).len() <= 50);
+    }
+    // Nor is more looked for: to tell the line of each takes a look at the whole text.
+    for wrong in ["<b>", "<b>\n\n", "x](y\n"] {
+        let body = wrong.repeat(10_000);
+        let pieces = piece::cut(&body, 3).unwrap();
+        assert_eq!(markup::check(&pieces, INVITATION, 3).len(), 50, "{wrong:?}");
+    }
 }
 
 #[test]
@@ -209,13 +217,37 @@ fn a_mail_is_drawn_as_html_and_as_text() {
     );
     for part in [
         "<em>you</em> <strong>all</strong> &amp; me,\nnext <a href=\"https:&#x2f;&#x2f;a.example",
-        "is<br>\ngood.</p>",
+        ">page</a> &lt;https:&#x2f;&#x2f;a.example&#x2f;?a=1&amp;b=2&gt; is<br>\ngood.</p>",
+        ">https:&#x2f;&#x2f;b.example</a></p>",
         ">Go now</a>",
         "If the button does not work, copy this link into your browser:<br>\n<span",
         "<li style=\"margin:0 0 4px;\">two<ul",
         "font-size:14px; color:#4b5563;\">small ",
     ] {
         assert!(html.contains(part), "{part:?} is not in {html}");
+    }
+}
+
+#[test]
+fn a_link_can_be_copied_from_both_parts_wherever_it_stands() {
+    for body in [
+        "Open [this]({{ link }}) now.",
+        "- Open [*this*]({{ link }})",
+        "# [Open]({{ link }})",
+        "> [Open]({{ link }})\\\nnow",
+        "[Open]({{ link }}) [it](https://a.example)",
+        "Open {{ link }} now.",
+        "[{{ link }}]({{ link }}) now.",
+        "[Open]({{ link }})",
+    ] {
+        assert_eq!(check_body(body), [""; 0]);
+        let Rendered { text, html, .. } = draw(body);
+        // What stands in a tag is not shown.
+        let shown: String =
+            html.split('<').filter_map(|it| it.split_once('>')).map(|it| it.1).collect();
+        assert_eq!(text.matches("https://usher.example/links/abc").count(), 1, "{text}");
+        let escaped = "https:&#x2f;&#x2f;usher.example&#x2f;links&#x2f;abc";
+        assert_eq!(shown.matches(escaped).count(), 1, "{html}");
     }
 }
 

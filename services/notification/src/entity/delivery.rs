@@ -8,9 +8,7 @@ use sea_orm::{
     sea_query::{Expr, LockType, SimpleExpr},
 };
 
-use crate::domain::delivery::{
-    CLAIM_GRACE, CLAIM_LIFETIME, QUEUE_GRACE, Reason, Subject, message_id,
-};
+use crate::domain::delivery::{CLAIM_GRACE, CLAIM_LIFETIME, QUEUE_GRACE, Reason, Subject};
 
 /// One mail to one recipient for one event.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -39,6 +37,8 @@ pub(crate) struct Model {
     pub claim_id: Option<Uuid>,
     /// Set while a claim holds.
     pub claim_expires_at: Option<DateTimeUtc>,
+    /// Of the mail of this generation, with its angle brackets. Who knows it can write a report that
+    /// counts, so not everybody is told it who may read the delivery.
     pub message_id: String,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
@@ -152,9 +152,9 @@ impl Model {
     }
 
     /// Begins anew: nothing of what went wrong counts any more, and the next mail is another one.
-    pub(crate) fn begin_anew(&mut self) {
+    pub(crate) fn begin_anew(&mut self, message_id: String) {
         self.generation += 1;
-        self.message_id = message_id(self.id, self.generation);
+        self.message_id = message_id;
         (self.delays, self.losses) = (0, 0);
     }
 }

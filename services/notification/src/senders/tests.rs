@@ -12,6 +12,7 @@ use crate::{
 testkit::on_both_databases!(
     the_nearest_that_says_something_counts_as_a_whole,
     an_address_is_of_a_domain_that_is_ours_to_send_from,
+    an_address_is_lent_by_the_platform_and_kept_or_given_back_by_who_has_it,
     of_two_who_change_it_at_once_one_comes_second_and_is_told,
     whoever_may_not_see_learns_nothing_and_whoever_reads_cannot_write,
     every_change_is_told_with_who_made_it_and_what_is_refused_is_not,
@@ -115,6 +116,38 @@ async fn an_address_is_of_a_domain_that_is_ours_to_send_from(bench: Bench) {
     let operator = stage.account("deliveries.write");
     let theirs = sender("ABC", "help@abc.example", "");
     assert_eq!(mailed(&operator, &[leaf]).await, theirs);
+}
+
+async fn an_address_is_lent_by_the_platform_and_kept_or_given_back_by_who_has_it(bench: Bench) {
+    let mut stage = Stage::set(bench).await;
+    stage.restart_with_domains(&["platform.example", "one.example"]).await;
+    let (one, two) = (stage.organisation, stage.id());
+    stage.place(&[two]);
+    stage.allow("templates.read", two);
+    stage.allow("templates.update", two);
+    let (operator, admin) = (stage.account("templates.update"), stage.person());
+    let says = async |who: &Caller, at: Uuid, name: &str, from: &str| {
+        reason(who.senders().update_sender(update(at, sender(name, "help@x.example", from))).await)
+    };
+    let from = async |at: Uuid| get(&admin, at).await.sender.unwrap().from_address;
+    let lent = "people@one.example";
+    assert_eq!(says(&admin, one, "One", lent).await, "PERMISSION_MISSING");
+    assert_eq!(says(&operator, one, "One", lent).await, "OK");
+    // Neither that of a neighbour nor the platform's own.
+    for address in [lent, "security@platform.example", "ceo@one.example"] {
+        assert_eq!(says(&admin, two, "Two", address).await, "PERMISSION_MISSING", "{address}");
+    }
+    assert_eq!(says(&admin, one, "One", "ceo@one.example").await, "PERMISSION_MISSING");
+    assert_eq!(says(&admin, two, "Two", "").await, "OK");
+    assert_eq!((from(one).await.as_str(), from(two).await.as_str()), (lent, ""));
+
+    assert_eq!(says(&admin, one, "One People", "People@ONE.example").await, "OK");
+    let kept = sender("One People", "help@x.example", lent);
+    assert_eq!(get(&admin, one).await.sender, Some(kept));
+    assert_eq!(says(&admin, one, "One", "").await, "OK");
+    assert_eq!(says(&admin, one, "One", lent).await, "PERMISSION_MISSING", "it was given back");
+    stage.allow("templates.update", Uuid::nil());
+    assert_eq!(says(&admin, one, "One", lent).await, "OK");
 }
 
 async fn of_two_who_change_it_at_once_one_comes_second_and_is_told(bench: Bench) {

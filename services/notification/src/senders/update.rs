@@ -5,16 +5,19 @@ use service::Caller;
 use super::{etag, publish};
 use crate::{
     Notification,
+    domain::place::PLATFORM,
     entity::sender::{self, Said},
     error::Error,
-    rights,
+    rights::{self, UPDATE_TEMPLATES},
 };
 
 /// Says whom the mails of an organisation and all below it come from.
 ///
 /// Rule: the address's domain is among the configured ones: mail from another would not be ours to
-/// send. All of it is replaced.
-/// Permission: `templates.update` at the organisation, or the scope of that name.
+/// send. And whose it is among them, nobody knows but who runs the platform: so the platform lends an
+/// address, and the organisation keeps it, or gives it back. All of it is replaced.
+/// Permission: `templates.update` at the organisation, or the scope of that name; for another address
+/// also at the platform.
 /// Event: `notification.sender.updated.v1`, which the history is written from.
 pub(crate) async fn update_sender(
     notification: &Notification,
@@ -46,6 +49,8 @@ pub(crate) async fn update_sender(
         reply_to: reply_to.map(String::from).unwrap_or_default(),
         from_address: from.map(String::from).unwrap_or_default(),
     };
+    let is_lent = said.from_address.is_empty()
+        || rights::may(notification, caller, PLATFORM, UPDATE_TEMPLATES).await?;
     let by = (caller.subject, notification.clock.now());
 
     let tx = notification.database.begin().await?;
@@ -53,6 +58,10 @@ pub(crate) async fn update_sender(
     let current = before.as_ref().map(|row| etag(row.version)).unwrap_or_default();
     if !expected.is_empty() && expected != current {
         return Err(Error::EtagMismatch);
+    }
+    let is_kept = before.as_ref().is_some_and(|row| row.from_address == said.from_address);
+    if !is_lent && !is_kept {
+        return Err(Error::AddressNotLent(UPDATE_TEMPLATES));
     }
     let row = sender::save(&*tx, at, before.as_ref(), said, by).await?;
     let row = row.ok_or(Error::EtagMismatch)?;

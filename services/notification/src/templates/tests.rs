@@ -22,6 +22,7 @@ testkit::on_both_databases!(
     a_preview_shows_what_is_not_saved_or_what_applies,
     a_list_says_where_each_comes_from_to_whom_may_know,
     an_override_that_fails_is_passed_over,
+    a_mail_shows_its_link_or_code_whatever_an_override_makes_depend_on_what,
     whoever_may_not_see_learns_nothing_and_whoever_reads_cannot_write,
     an_organisation_overrides_so_many_and_no_more,
     every_change_is_told_with_who_made_it_and_what_is_refused_is_not,
@@ -412,6 +413,46 @@ async fn an_override_that_fails_is_passed_over(bench: Bench) {
         before = save(database.read(), &key, before.as_ref(), saved).await.unwrap();
         assert!(before.is_some());
         assert_eq!(tree.mailed("en", None).await, BUILT_IN);
+    }
+}
+
+async fn a_mail_shows_its_link_or_code_whatever_an_override_makes_depend_on_what(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let tree = Tree::grow(&stage);
+    let here = stage.organisation;
+    let cases = [
+        (
+            Name::InvitationNewUser,
+            "{% if inviter_name and not application_name %}x{% else %}[Go]({{ link }}){% endif %}",
+            "application_name",
+            "https://usher.example/links/abc",
+        ),
+        (
+            Name::VerificationCode,
+            "{% if recipient_name and not organisation_name %}x{% else %}{{ code }}{% endif %}",
+            "organisation_name",
+            "482916",
+        ),
+    ];
+    for (name, body, left_out, needed) in cases {
+        let update = UpdateTemplateRequest {
+            template: name.key().to_owned(),
+            ..at(here).update(&format!("Subject: In our words\n\n{body}\n"))
+        };
+        tree.operator.templates().update_template(update).await.unwrap();
+        let given = name.variables().iter().map(|it| (it.name.to_owned(), it.sample().to_owned()));
+        let mut request = RenderMailRequest {
+            template: name.key().to_owned(),
+            organisation_id: here.to_string(),
+            variables: given.collect(),
+            ..Default::default()
+        };
+        let mail = tree.operator.templates().render_mail(request.clone()).await.unwrap();
+        assert_eq!(mail.into_inner().subject, "In our words");
+        request.variables.remove(left_out);
+        let mail = tree.operator.templates().render_mail(request).await.unwrap().into_inner();
+        assert_ne!(mail.subject, "In our words");
+        assert!(mail.text.contains(needed), "{}", mail.text);
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use kernel::{Duration, Malformed, Time, Uuid};
+use kernel::{Duration, Malformed, Time, Uuid, misleads};
 
 use super::role::RoleKey;
 
@@ -72,8 +72,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why somebody asks or decides, in their own words: at most 1000 characters, of which none is a
-/// control character but the line feed and the tab. Mails show it as a quotation.
+/// Why somebody asks or decides, in their own words: at most 1000 characters, of which none
+/// [`misleads`] but the line feed and the tab. Mails show it as a quotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reason(String);
 
@@ -82,8 +82,8 @@ impl Reason {
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         // A form in a browser writes both characters at the end of a line.
         let text = text.trim().replace("\r\n", "\n");
-        let misleads = |c: char| c.is_control() && c != '\n' && c != '\t';
-        if text.chars().count() > 1_000 || text.chars().any(misleads) {
+        let is_fine = |c: char| c == '\n' || c == '\t' || !misleads(c);
+        if text.chars().count() > 1_000 || !text.chars().all(is_fine) {
             return Err(Malformed("at most 1000 characters without control characters"));
         }
         Ok(Self(text))

@@ -355,7 +355,9 @@ pub(crate) async fn mail(
             recipient_id: recipient.to_string(),
             mail: mail.into(),
         };
-        change.publish("organisation.access_request.mail.v1", request.id, &event).await?;
+        // Its subject is the recipient: whose mail server is slow holds up nobody else, and to each
+        // the mails come in the order of what they tell.
+        change.publish("organisation.access_request.mail.v1", *recipient, &event).await?;
     }
     Ok(())
 }

@@ -1,17 +1,20 @@
 //! `usher dead-letters`: what consumers gave up.
 
+use std::collections::BTreeMap;
+
 use api::notification::v1::{
     DeadLetter, DeadLetterState, DiscardDeadLetterRequest, GetDeadLetterRequest,
-    ListDeadLettersRequest, ReplayDeadLetterRequest,
+    ListDeadLettersRequest, ListDeadLettersResponse, ReplayDeadLetterRequest,
     dead_letter_service_client::DeadLetterServiceClient,
 };
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use tonic::Code;
 
 use super::{
     Options,
     output::{Out, Output, Table, json, moment, plain, word},
-    refusal::told,
+    refusal::{sentence, told},
     session::Session,
 };
 
@@ -37,9 +40,12 @@ pub enum DeadLettersCommand {
     /// Hand them again to the queue that gave them up, and to no other.
     ///
     /// Whoever has handled an event meanwhile knows it: nothing happens twice. Mend first what made it
-    /// fail, or it comes back here.
+    /// fail, or it comes back here. With --all, what cannot be replayed is passed over; ends with 1 if
+    /// anything was.
     Replay(Which),
     /// Give them up for good. They stay readable for 30 days.
+    ///
+    /// With --all, what somebody else decides about meanwhile is passed over; ends with 1 if anything was.
     Discard(Which),
 }
 
@@ -101,21 +107,9 @@ async fn list(
     state: State,
     limit: u32,
 ) -> anyhow::Result<Vec<DeadLetter>> {
-    let state = match state {
-        State::Waiting => DeadLetterState::Waiting,
-        State::Replayed => DeadLetterState::Replayed,
-        State::Discarded => DeadLetterState::Discarded,
-    };
     let (mut letters, mut page_token, mut left) = (Vec::new(), String::new(), limit);
     loop {
-        let request = ListDeadLettersRequest {
-            queue: queue.to_owned(),
-            state: state.into(),
-            page_size: i32::try_from(left.min(100))?,
-            page_token,
-        };
-        let mut client = DeadLetterServiceClient::new(session.notification().await?);
-        let page = client.list_dead_letters(request).await.map_err(|it| told(&it))?.into_inner();
+        let page = page(session, queue, state, left.min(100), page_token).await?;
         left = left.saturating_sub(u32::try_from(page.dead_letters.len())?);
         letters.extend(page.dead_letters);
         page_token = page.next_page_token;
@@ -123,6 +117,28 @@ async fn list(
             return Ok(letters);
         }
     }
+}
+
+async fn page(
+    session: &mut Session,
+    queue: &str,
+    state: State,
+    size: u32,
+    page_token: String,
+) -> anyhow::Result<ListDeadLettersResponse> {
+    let state = match state {
+        State::Waiting => DeadLetterState::Waiting,
+        State::Replayed => DeadLetterState::Replayed,
+        State::Discarded => DeadLetterState::Discarded,
+    };
+    let request = ListDeadLettersRequest {
+        queue: queue.to_owned(),
+        state: state.into(),
+        page_size: i32::try_from(size)?,
+        page_token,
+    };
+    let mut client = DeadLetterServiceClient::new(session.notification().await?);
+    Ok(client.list_dead_letters(request).await.map_err(|it| told(&it))?.into_inner())
 }
 
 async fn show(
@@ -161,25 +177,57 @@ async fn show(
     Ok(())
 }
 
+/// What became of the letters that were to be decided about.
+#[derive(Default)]
+struct Tally {
+    decided: u64,
+    /// How many were passed over, by why.
+    passed_over: BTreeMap<String, u64>,
+}
+
 async fn decide(
     session: &mut Session,
     which: Which,
     decision: Decision,
     out: Out<'_>,
 ) -> anyhow::Result<()> {
-    let Which { ids, all, queue } = which;
-    let mut decided = 0;
-    let queue = queue.unwrap_or_default();
-    let mut ids = ids;
+    let mut tally = Tally::default();
+    let outcome = decide_each(session, which, decision, &mut tally).await;
+    let Tally { decided, passed_over } = tally;
+    let done = match decision {
+        Decision::Replay => "replayed",
+        Decision::Discard => "discarded",
+    };
+    // Also of a walk that broke off, for what is decided stays so.
+    writeln!(out, "{decided} {done}")?;
+    for (why, count) in &passed_over {
+        writeln!(out, "{count} passed over: {why}")?;
+    }
+    outcome?;
+    let passed_over: u64 = passed_over.values().sum();
+    let all = decided + passed_over;
+    anyhow::ensure!(passed_over == 0, "{passed_over} of {all} were passed over");
+    Ok(())
+}
+
+/// Of all, each is met once: a page begins behind the last letter of the one before, whatever has become
+/// of that, and a letter that is given up again meanwhile keeps its place behind us.
+async fn decide_each(
+    session: &mut Session,
+    which: Which,
+    decision: Decision,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let Which { mut ids, all, queue } = which;
+    let (queue, mut page_token) = (queue.unwrap_or_default(), String::new());
     loop {
         if all {
-            let page = list(session, &queue, State::Waiting, 100).await?;
-            ids = page.into_iter().map(|letter| letter.id).collect();
+            let page = page(session, &queue, State::Waiting, 100, page_token).await?;
+            ids = page.dead_letters.into_iter().map(|letter| letter.id).collect();
+            page_token = page.next_page_token;
         }
-        let before = decided;
-        for id in &ids {
+        for id in ids.drain(..) {
             let mut client = DeadLetterServiceClient::new(session.notification().await?);
-            let id = id.clone();
             let outcome = match decision {
                 Decision::Replay => {
                     client.replay_dead_letter(ReplayDeadLetterRequest { id }).await.map(|_| ())
@@ -189,22 +237,21 @@ async fn decide(
                 }
             };
             match outcome {
-                Ok(()) => decided += 1,
-                // Of all, somebody else decides about some, and what is not ours cannot be replayed.
-                Err(status) if all && status.code() == tonic::Code::FailedPrecondition => {}
+                Ok(()) => tally.decided += 1,
+                // Of all, somebody else decides about some, what is not ours cannot be replayed, and an
+                // event that two queues gave up goes to one after the other.
+                Err(status)
+                    if all && matches!(status.code(), Code::FailedPrecondition | Code::Aborted) =>
+                {
+                    *tally.passed_over.entry(sentence(&status)).or_default() += 1;
+                }
                 Err(status) => return Err(told(&status)),
             }
         }
-        // The next hundred, unless nothing of these moved.
-        if !all || ids.len() < 100 || decided == before {
-            break;
+        if page_token.is_empty() {
+            return Ok(());
         }
     }
-    let done = match decision {
-        Decision::Replay => "replayed",
-        Decision::Discard => "discarded",
-    };
-    Ok(writeln!(out, "{decided} {done}")?)
 }
 
 #[derive(Serialize)]
@@ -265,9 +312,97 @@ fn print(letters: Vec<DeadLetter>, output: Output, out: Out<'_>) -> anyhow::Resu
 
 #[cfg(test)]
 mod tests {
-    use api::notification::v1::DeadLetterGround;
+    use std::sync::{Arc, Mutex};
 
-    use super::*;
+    use api::notification::v1::{
+        DeadLetterGround, ReplayDeadLetterResponse,
+        dead_letter_service_server::{DeadLetterService, DeadLetterServiceServer},
+    };
+    use service::Module;
+    use testkit::Bench;
+    use tonic::{Request, Response, Status, service::Routes};
+
+    use super::{super::credentials::Credentials, *};
+
+    /// A service with letters that wait, and what it answers to the replay of each.
+    #[derive(Clone)]
+    struct Double(Arc<Mutex<BTreeMap<String, Result<(), Status>>>>);
+
+    #[tonic::async_trait]
+    impl DeadLetterService for Double {
+        async fn list_dead_letters(
+            &self,
+            request: Request<ListDeadLettersRequest>,
+        ) -> Result<Response<ListDeadLettersResponse>, Status> {
+            let ListDeadLettersRequest { page_size, page_token, .. } = request.into_inner();
+            let waiting = self.0.lock().unwrap();
+            let mut ids = waiting.keys().filter(|id| **id > page_token).cloned();
+            let page = ids.by_ref().take(page_size.try_into().unwrap());
+            let dead_letters: Vec<_> =
+                page.map(|id| DeadLetter { id, ..Default::default() }).collect();
+            let next = dead_letters.last().filter(|_| ids.next().is_some());
+            let next_page_token = next.map(|last| last.id.clone()).unwrap_or_default();
+            Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token }))
+        }
+
+        async fn replay_dead_letter(
+            &self,
+            request: Request<ReplayDeadLetterRequest>,
+        ) -> Result<Response<ReplayDeadLetterResponse>, Status> {
+            let id = request.into_inner().id;
+            let mut waiting = self.0.lock().unwrap();
+            waiting[&id].clone()?;
+            waiting.remove(&id);
+            Ok(Response::new(ReplayDeadLetterResponse::default()))
+        }
+    }
+
+    /// Replays all; what was printed, how it ended, and how many wait still.
+    async fn replay_all(
+        letters: impl Iterator<Item = Result<(), Status>>,
+    ) -> (String, Result<(), String>, usize) {
+        let letters = letters.enumerate().map(|(n, answer)| (format!("{n:03}"), answer));
+        let double = Double(Arc::new(Mutex::new(letters.collect())));
+        let bench = Bench::sqlite().await;
+        let routes = Routes::new(DeadLetterServiceServer::new(double.clone()));
+        let module = Module { grpc: Some(routes), ..Module::new("notification") };
+        let served = bench.serve(module).await;
+        let token = Credentials::Token(bench.service_token("").into());
+        let mut session = Session::new([&served.url; 3], token).unwrap();
+        let all = Which { ids: Vec::new(), all: true, queue: None };
+        let mut out = Vec::new();
+        let outcome = decide(&mut session, all, Decision::Replay, &mut out).await;
+        let left = double.0.lock().unwrap().len();
+        (String::from_utf8(out).unwrap(), outcome.map_err(|error| error.to_string()), left)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn letters_that_cannot_be_replayed_hide_none_behind_them() {
+        let code = Code::FailedPrecondition;
+        let (reason, what) = ("DEAD_LETTER_UNREADABLE", "it can only be discarded");
+        let unreadable = service::refusal("notification.usher", code, reason, what, &[], None);
+        // Those behind are more than a page, and leave the list while it is walked.
+        let letters = (0..250).map(|n| match n {
+            0..100 => Err(unreadable.clone()),
+            100 => Err(Status::aborted("it is still on its way")),
+            _ => Ok(()),
+        });
+        let (told, outcome, left) = replay_all(letters).await;
+        let expected = "149 replayed\n\
+                        1 passed over: Aborted: it is still on its way\n\
+                        100 passed over: DEAD_LETTER_UNREADABLE: it can only be discarded\n";
+        assert_eq!((told.as_str(), left), (expected, 101));
+        // What ends the command with 1.
+        assert_eq!(outcome, Err("101 of 250 were passed over".to_owned()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_walk_that_breaks_off_tells_how_far_it_came() {
+        let letters = [Ok(()), Err(service::unavailable("a test")), Ok(())];
+        let (told, outcome, left) = replay_all(letters.into_iter()).await;
+        assert_eq!((told.as_str(), left), ("1 replayed\n", 2));
+        assert_eq!(outcome, Err("Unavailable: try again in a moment".to_owned()));
+    }
 
     #[test]
     fn people_get_a_table_and_programs_every_field() {

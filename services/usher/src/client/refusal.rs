@@ -19,7 +19,8 @@ pub(super) fn sentence(status: &Status) -> String {
             cause = within;
         }
         return format!(
-            "the service cannot be reached: is it running there (--server, --identity)? {cause}"
+            "the service cannot be reached: is it running there (--identity, --server, \
+             --notification)? {cause}"
         );
     }
     let message = plain(status.message());

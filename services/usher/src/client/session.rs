@@ -78,11 +78,17 @@ impl Session {
         Ok(InterceptedService::new(self.notification.clone(), bearer))
     }
 
-    /// Every service that has an outbox, likewise.
-    pub(super) async fn all(&mut self) -> anyhow::Result<[Connection; 3]> {
+    /// Every service that has an outbox, likewise, with its name.
+    pub(super) async fn all(&mut self) -> anyhow::Result<[(&'static str, Connection); 3]> {
         let bearer = self.bearer().await?;
-        let channels = [&self.identity, &self.organisation, &self.notification];
-        Ok(channels.map(|channel| InterceptedService::new(channel.clone(), bearer.clone())))
+        let channels = [
+            ("identity", &self.identity),
+            ("organisation", &self.organisation),
+            ("notification", &self.notification),
+        ];
+        Ok(channels.map(|(name, channel)| {
+            (name, InterceptedService::new(channel.clone(), bearer.clone()))
+        }))
     }
 
     /// Whether there is another token where one has run out; the next connection has it.

@@ -17,6 +17,7 @@ pub async fn leave_broker_down(time: Duration, per_second: u32) -> Outcome {
     own.kill(Kind::RabbitMq).await;
     load.goes_on(time).await;
     let ledger = load.finish().await;
+    scene.expect_waiting(&ledger, ledger.acknowledged().len() / 2);
     own.start_again(Kind::RabbitMq).await;
     scene.platform.wait_until_ready().await;
     let fault = format!("broker down for {} s", time.as_secs());
@@ -33,8 +34,9 @@ pub async fn fill_disk_of_broker(invitations: usize, per_second: u32) -> Outcome
     scene.until_mailed(1).await;
     // More than any disk has.
     own.tell_broker(&["set_disk_free_limit", "1000000000000000"]).await;
-    load.until_attempted(invitations).await;
+    load.until_attempted(load.ledger().attempted() + invitations).await;
     let ledger = load.finish().await;
+    scene.expect_waiting(&ledger, invitations / 2);
     own.tell_broker(&["set_disk_free_limit", "50000000"]).await;
     scene.platform.wait_until_ready().await;
     let load = format!("{per_second}/s");

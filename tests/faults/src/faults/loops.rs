@@ -29,10 +29,8 @@ pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
         scene.invite(&ledger).await;
     }
     for _ in 0..crashes {
-        let process = scene.platform.process("mailer");
-        process.start_again_with(&[("FAULT_ABORT", "before-claim")]);
-        let process = std::sync::Mutex::new(process);
-        eventually("the mailer aborts", async || process.lock().expect("it").ended()).await;
+        scene.begin_again("mailer", &[("FAULT_ABORT", "before-claim")]);
+        scene.until_crashed("mailer").await;
     }
     scene.platform.process("mailer").start_again();
     scene.platform.wait_until_ready().await;

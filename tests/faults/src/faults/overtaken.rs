@@ -26,7 +26,7 @@ pub async fn overtake_a_mailer(off: &str) -> Outcome {
     scene.invite(&ledger).await;
     eventually("the first mailer sends", async || (sink.offered().len() == 1).then_some(())).await;
 
-    let second = scene.platform.start_another("mailer").await;
+    let second = scene.platform.start_another("mailer", &[]).await;
     proxy.set(Mode::Close);
     let sink = scene.platform.sink.as_ref().expect("a mail server");
     eventually("the second mailer has the event", async || {

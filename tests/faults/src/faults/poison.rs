@@ -57,7 +57,7 @@ pub async fn poison(invitations: usize, per_second: u32) -> Poisoned {
     load.until_attempted(invitations).await;
     let ledger = load.finish().await;
     let healthy =
-        scene.arrive("1 % poison rows and messages", &format!("{per_second}/s"), &ledger).await;
+        scene.drain("1 % poison rows and messages", &format!("{per_second}/s"), &ledger).await;
     let (rows, messages) = (AtomicUsize::new(0), AtomicUsize::new(0));
     eventually("all poison is visible", async || {
         rows.store(dead_rows(&scene).await, Ordering::Relaxed);

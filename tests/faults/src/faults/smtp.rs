@@ -47,19 +47,31 @@ fn kind_of(email: &str) -> Option<&'static Kind> {
 /// What came of a mail server that is faulty to three of ten mails.
 #[derive(Debug)]
 pub struct Faulty {
-    /// The healthy mails, with their pace, before the tarpit let any of its own go.
+    /// Healthy mails to the same server before it was faulty.
+    pub before: Outcome,
+    /// The healthy mails beside the others, with their pace before the tarpit let any of its own go.
     pub healthy: Outcome,
-    /// The others.
+    /// The others that go out once, or not at all.
     pub faulty: Outcome,
-    /// How many of the others the server refused for good.
-    pub refused: usize,
+    /// Those whose session was reset behind the answer.
+    pub reset: Outcome,
 }
 
 impl Faulty {
+    /// What is told of each part.
+    pub fn outcomes(&self) -> [&Outcome; 4] {
+        [&self.before, &self.healthy, &self.faulty, &self.reset]
+    }
+
     /// Whether the healthy ones went out beside the others, and of these what was refused, and nothing
     /// else, was given up.
     pub fn is_right(&self) -> bool {
-        self.healthy.is_right() && self.faulty.is_right() && self.faulty.given_up == self.refused
+        self.outcomes().into_iter().all(Outcome::is_right)
+    }
+
+    /// Whether the healthy mails went out about as fast as before: the slowest of a hundred.
+    pub fn keeps_pace(&self) -> bool {
+        self.healthy.slowest <= 2 * self.before.slowest + Duration::from_secs(1)
     }
 }
 
@@ -72,6 +84,12 @@ pub async fn annoy_mailer(mails: usize, per_second: u32) -> Faulty {
     let mut scene = Scene::set().await;
     // Nobody crashes: the longest that a mail stays away is one step.
     scene.patience = Duration::from_secs(40);
+    let per = format!("{per_second}/s");
+    let load = scene.load(per_second);
+    load.until_attempted(mails / 10).await;
+    let before = load.finish().await;
+    let before = scene.drain("SMTP: before", &per, &before).await;
+
     let sink = scene.sink();
     for Kind { domain, reply, times, .. } in KINDS {
         sink.reply_to(domain, reply, times);
@@ -83,19 +101,22 @@ pub async fn annoy_mailer(mails: usize, per_second: u32) -> Faulty {
     });
     load.until_attempted(mails).await;
     let ledger = load.finish().await;
-    let [healthy, faulty] =
-        [false, true].map(|is_faulty| ledger.only(|email| kind_of(email).is_some() == is_faulty));
-    let load = format!("{per_second}/s");
-    let healthy = scene.arrive("SMTP: the healthy 70 %", &load, &healthy);
-    let healthy = healthy.await;
+    let of = |ends: &[End]| {
+        ledger.only(|email| kind_of(email).is_some_and(|kind| ends.contains(&kind.end)))
+    };
+    let healthy = ledger.only(|email| kind_of(email).is_none());
+    let (faulty, reset) = (of(&[End::Mailed, End::Refused]), of(&[End::Unknown]));
+
+    let drain = scene.until_mailed_all(&healthy).await;
+    let pace = scene.compare("SMTP: the healthy 70 %", &per, &healthy).await;
     sink.relent();
-    let refused = faulty.acknowledged().into_keys();
-    let refused =
-        refused.filter(|it| kind_of(it).is_some_and(|kind| kind.end == End::Refused)).count();
-    let faulty = scene.drain("SMTP: the faulty 30 %", &load, &faulty).await;
-    let arrivals = sink.arrivals().into_keys();
-    let unknown =
-        arrivals.filter(|it| kind_of(it).is_some_and(|kind| kind.end == End::Unknown)).count();
-    let faulty = Outcome { permitted: unknown, ..faulty };
-    Faulty { healthy, faulty, refused }
+    let faulty = Outcome {
+        refused: of(&[End::Refused]).acknowledged().len(),
+        ..scene.drain("SMTP: refused, delayed, cut and held", &per, &faulty).await
+    };
+    let reset = scene.compare("SMTP: taken and reset", &per, &reset).await;
+    let reset = Outcome { permitted: reset.acknowledged, ..reset };
+    // What comes twice comes last.
+    let healthy = scene.compare(&pace.fault, &per, &healthy).await;
+    Faulty { before, healthy: Outcome { drain, ..healthy }, faulty, reset }
 }

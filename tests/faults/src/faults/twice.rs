@@ -1,5 +1,3 @@
-use testkit::eventually;
-
 use super::OFF;
 use crate::{load::Ledger, outcome::Outcome, scene::Scene};
 
@@ -10,20 +8,16 @@ use crate::{load::Ledger, outcome::Outcome, scene::Scene};
 pub async fn deliver_twice(invitations: usize, off: &str) -> Outcome {
     let mut scene = Scene::set().await;
     scene.restart("notification", &[(OFF, off)]).await;
-    scene.platform.process("mailer").kill();
     let ledger = Ledger::default();
     for _ in 0..invitations {
-        let process = scene.platform.process("mailer");
-        process.start_again_with(&[("FAULT_ABORT", "before-acknowledgement")]);
+        scene.begin_again("mailer", &[("FAULT_ABORT", "before-acknowledgement")]);
         scene.invite(&ledger).await;
-        let process = std::sync::Mutex::new(scene.platform.process("mailer"));
-        eventually("the mailer aborts", async || process.lock().expect("it").ended()).await;
+        scene.until_crashed("mailer").await;
         // It comes again, and is done with before the next: no other mail is in flight at a crash.
         scene.platform.process("mailer").start_again();
-        scene.until_consumed(1).await;
+        scene.until_consumed("mailer", 1).await;
         scene.platform.process("mailer").terminate();
-        let process = std::sync::Mutex::new(scene.platform.process("mailer"));
-        eventually("the mailer ends", async || process.lock().expect("it").ended()).await;
+        scene.platform.process("mailer").exit().await;
     }
     scene.platform.process("mailer").start_again();
     // A marker behind the copies.

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use api::organisation::v1::{AccessRequestMail::*, *};
 use testkit::Bench;
 
@@ -8,6 +10,7 @@ testkit::on_both_databases!(
     a_mail_says_what_is_so_and_goes_to_whom_it_concerns,
     a_mail_is_in_the_language_of_the_newest_accepted_invitation_that_named_one,
     only_the_mailer_reads_mails,
+    those_who_hear_of_one_request_do_not_wait_for_each_other,
 );
 
 fn mail_of(request: &str, to: &Who, mail: AccessRequestMail) -> GetAccessRequestMailRequest {
@@ -121,4 +124,22 @@ async fn only_the_mailer_reads_mails(bench: Bench) {
     let refused =
         mailer.access_requests().get_access_request_mail(mail_of(&random, &ada, Received)).await;
     assert_eq!(reason(refused), "ACCESS_REQUEST_NOT_FOUND");
+}
+
+async fn those_who_hear_of_one_request_do_not_wait_for_each_other(bench: Bench) {
+    let stage = Stage::set(bench).await;
+    let (_owner, root) = root_of(&stage, "ABC Holdings").await;
+    let ada = stage.member("ada@example.com", &root, &["user"]).await;
+    let asked = ask(&ada, &root, "approver").await.unwrap();
+    let rows = db::outbox::Entity::find()
+        .filter(db::outbox::Column::RoutingKey.eq("organisation.access_request.mail.v1"))
+        .all(stage.service.database.read())
+        .await
+        .unwrap();
+    let told = rows.iter().map(|row| AccessRequestMailDue::decode(&*row.payload).unwrap());
+    let about: HashSet<_> = told.map(|event| event.access_request_id).collect();
+    assert_eq!(about, HashSet::from([asked.id]));
+    // The mails of one subject leave one at a time.
+    let subjects: HashSet<_> = rows.iter().map(|row| row.subject).collect();
+    assert_eq!((rows.len(), subjects.len()), (2, 2));
 }
