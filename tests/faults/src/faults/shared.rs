@@ -1,9 +1,12 @@
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use futures::{StreamExt as _, stream};
 use lapin::{
     Channel,
-    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::{FieldTable, ShortString},
 };
 
@@ -25,17 +28,14 @@ pub async fn share_an_outbox(invitations: usize, off: &str) -> Outcome {
     scene.restart("organisation", &[(OFF, off)]).await;
     let _second = scene.platform.start_another("organisation", &[(OFF, off)]).await;
     let channel = channel_to(&scene.platform.bus).await;
-    let tap = tap(&channel).await;
+    let events = tap(&channel).await;
     let ledger = Ledger::default();
     let inviting = stream::iter(0..invitations);
     inviting.for_each_concurrent(AT_ONCE, |_| scene.invite(&ledger)).await;
     let load = format!("{invitations} in all");
     let outcome = scene.drain("outbox shared by two relays", &load, &ledger).await;
 
-    let mut events = Vec::new();
-    while let Some(event) = next(&channel, &tap).await {
-        events.push(event);
-    }
+    let events = events.lock().expect("the events").clone();
     let published = events.iter().collect::<BTreeSet<_>>().len();
     Outcome {
         times: 1,
@@ -45,20 +45,25 @@ pub async fn share_an_outbox(invitations: usize, off: &str) -> Outcome {
     }
 }
 
-/// A queue of the test's own that gets every event about a new invitation.
-async fn tap(channel: &Channel) -> ShortString {
-    let (options, none) = (QueueDeclareOptions::default(), FieldTable::default());
-    let options = QueueDeclareOptions { exclusive: true, ..options };
+/// The identifiers of all events about new invitations from now on, as they come to a queue of the
+/// trial's own.
+async fn tap(channel: &Channel) -> Arc<Mutex<Vec<ShortString>>> {
+    let none = FieldTable::default();
+    let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
     let queue = channel.queue_declare("".into(), options, none.clone()).await.expect("a queue");
     let (name, options) = (queue.name().clone(), QueueBindOptions::default());
-    let bound = channel.queue_bind(name.clone(), EXCHANGE.into(), KEY.into(), options, none);
+    let bound =
+        channel.queue_bind(name.clone(), EXCHANGE.into(), KEY.into(), options, none.clone());
     bound.await.expect("it is bound");
-    name
-}
-
-/// The identifier of the next event in a queue.
-async fn next(channel: &Channel, queue: &ShortString) -> Option<ShortString> {
-    let options = BasicGetOptions { no_ack: true };
-    let got = channel.basic_get(queue.clone(), options).await.expect("the queue is there");
-    Some(got?.delivery.properties.message_id().clone().expect("an event's identifier"))
+    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+    let mut coming = channel.basic_consume(name, "".into(), options, none).await.expect("it comes");
+    let events = Arc::<Mutex<Vec<_>>>::default();
+    let kept = events.clone();
+    tokio::spawn(async move {
+        while let Some(Ok(event)) = coming.next().await {
+            let id = event.properties.message_id().clone().expect("an event's identifier");
+            kept.lock().expect("the events").push(id);
+        }
+    });
+    events
 }
