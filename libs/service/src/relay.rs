@@ -41,9 +41,9 @@ const POLL: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Batches in flight at once.
 const BATCHES: usize = 8;
-/// The same where a batch is one event that waits for its consumer: as many as the mailer takes at once,
-/// and some for the others.
-const BATCHES_IN_PROCESS: usize = 64;
+/// The same where a batch is one event that waits for its consumer: as many as the mailer has places with
+/// the usual settings, those that wait for a last answer included, and some for the others.
+const BATCHES_IN_PROCESS: usize = 128;
 /// How long a claimed batch may wait for its turn: half its lease, so that it is published within it.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const _: () = assert!(LONGEST_WAIT.as_secs() * 2 <= LEASE.num_seconds().unsigned_abs());

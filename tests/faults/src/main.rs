@@ -171,7 +171,7 @@ impl Run {
             }
         }
         if self.has("loop") {
-            let looped = crash_in_a_loop(100, 30).await;
+            let looped = crash_in_a_loop(300, 30).await;
             self.note(async { looped.outcome.clone() }).await;
             // Otherwise nothing was replayed.
             self.expect(looped.dead_letters > 0, &looped);

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use testkit::eventually;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -39,6 +40,7 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct Counted {
+    open: AtomicU64,
     swallowed: AtomicU64,
     held: AtomicU64,
 }
@@ -57,7 +59,12 @@ impl Proxy {
                 if *watched.borrow() == Mode::Close {
                     continue;
                 }
-                tokio::spawn(carry(client, server, watched, counting.clone()));
+                let counted = counting.clone();
+                counted.open.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    carry(client, server, watched, &counted).await;
+                    counted.open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         Self { address, mode, counted, accepting }
@@ -92,6 +99,14 @@ impl Proxy {
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
+
+    /// Closes all connections that there are, and carries those that are made from now on.
+    pub async fn reset(&self) {
+        self.set(Mode::Close);
+        let open = || self.counted.open.load(Ordering::Relaxed);
+        eventually("all are closed", async || (open() == 0).then_some(())).await;
+        self.set(Mode::Pass);
+    }
 }
 
 impl Drop for Proxy {
@@ -104,9 +119,9 @@ async fn carry(
     client: TcpStream,
     server: SocketAddr,
     mut mode: watch::Receiver<Mode>,
-    counted: Arc<Counted>,
+    counted: &Counted,
 ) {
-    heal(&mut mode, &counted, 1).await;
+    heal(&mut mode, counted, 1).await;
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -114,8 +129,8 @@ async fn carry(
         let _ = mode.clone().wait_for(|mode| *mode == Mode::Close).await;
     };
     tokio::select! {
-        _ = pump(from_client, to_server, mode.clone(), &counted, true) => {}
-        _ = pump(from_server, to_client, mode.clone(), &counted, false) => {}
+        _ = pump(from_client, to_server, mode.clone(), counted, true) => {}
+        _ = pump(from_server, to_client, mode.clone(), counted, false) => {}
         () = closed => {}
     }
 }

@@ -87,7 +87,7 @@ async fn whatever_network_is_cut_each_invitation_is_mailed_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn innocents_beside_a_crash_loop_are_mailed_or_set_aside_and_then_replayed() {
-    let looped = trial(crash_in_a_loop(60, 25)).await;
+    let looped = trial(crash_in_a_loop(230, 25)).await;
     looped.outcome.expect_right();
     assert!(looped.dead_letters > 0, "{looped:#?}");
 }

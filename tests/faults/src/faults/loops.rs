@@ -18,7 +18,7 @@ pub struct Looped {
 
 /// Lets the mailer crash at the first mail that it is about to send, more often than the broker hands a
 /// message out, while others wait beside it in the same process. There must be more invitations than it
-/// takes at once: those in its hands are set aside after 21 crashes.
+/// takes at once (192): those in its hands are set aside after 21 crashes.
 ///
 /// All are mailed when it runs again, or are among the dead letters and mailed when those are replayed.
 pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
@@ -49,13 +49,20 @@ pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
 async fn replay(scene: &Scene) -> usize {
     let owner = scene.platform.owner().await;
     let mut client = DeadLetterServiceClient::new(scene.platform.notification());
-    let request = ListDeadLettersRequest { page_size: 100, ..Default::default() };
-    let answer = client.list_dead_letters(with_token(owner.token(), request)).await;
-    let found = answer.expect("the dead letters").into_inner().dead_letters;
-    for dead in &found {
-        let request = ReplayDeadLetterRequest { id: dead.id.clone() };
-        let replayed = client.replay_dead_letter(with_token(owner.token(), request)).await;
-        replayed.expect("it is replayed");
+    let (mut count, mut page_token) = (0, String::new());
+    loop {
+        let request = ListDeadLettersRequest { page_size: 100, page_token, ..Default::default() };
+        let answer = client.list_dead_letters(with_token(owner.token(), request)).await;
+        let answer = answer.expect("the dead letters").into_inner();
+        for dead in answer.dead_letters {
+            let request = ReplayDeadLetterRequest { id: dead.id };
+            let replayed = client.replay_dead_letter(with_token(owner.token(), request)).await;
+            replayed.expect("it is replayed");
+            count += 1;
+        }
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return count;
+        }
     }
-    found.len()
 }

@@ -27,8 +27,7 @@ pub async fn swallow_what_is_published(invitations: usize, off: &str) -> Outcome
         scene.invite(&ledger).await;
     }
     eventually("something was swallowed", async || (proxy.swallowed() > 0).then_some(())).await;
-    proxy.set(Mode::Close);
-    proxy.set(Mode::Pass);
+    proxy.reset().await;
     scene.patience = Duration::from_secs(20);
     scene.drain("publishes swallowed", &format!("{invitations} in all"), &ledger).await
 }
