@@ -31,8 +31,13 @@ use crate::{
 const STEPS: &str = "1s,1s,1s,2s,2s,3s,5s,5s,5s,5s,10s,10s,10s,10s,10s,10s,10s,10s,20s,20s";
 
 /// What a platform that faults happen to is set up with.
-pub const SETTINGS: [(&str, &str); 2] =
-    [("USHER_RETRY_STEPS", STEPS), ("USHER_LOG_FILTER", "warn,lapin=off")];
+pub const SETTINGS: [(&str, &str); 4] = [
+    ("USHER_RETRY_STEPS", STEPS),
+    ("USHER_LOG_FILTER", "warn,lapin=off"),
+    // One inviter makes them all.
+    ("USHER_INVITATIONS_PER_INVITER_HOUR", "1000000"),
+    ("USHER_INVITATIONS_PER_ORGANISATION_DAY", "1000000"),
+];
 
 /// A platform of processes with an organisation to invite into.
 pub struct Scene {
