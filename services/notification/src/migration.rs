@@ -7,6 +7,7 @@ mod m0005_suppressions;
 mod m0006_templates;
 mod m0007_dead_letters;
 mod m0008_overdue;
+mod m0009_states;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_templates::Templates),
             Box::new(m0007_dead_letters::DeadLetters),
             Box::new(m0008_overdue::Overdue),
+            Box::new(m0009_states::States),
         ]
     }
 }

@@ -4,7 +4,7 @@ use api::organisation::v1::InvitationCreated;
 use bus::{Bus, BusUrl, Message, RetrySteps};
 use kernel::{Clock, parse_id};
 use prost::Message as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stories::{PASSWORD, Platform, Process};
 use testkit::{Reply, eventually};
 
@@ -87,12 +87,13 @@ async fn what_the_mail_server_refused_is_seen_with_its_words_and_sent_once_more(
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     owner.invite(&root, "ada@example.com", "user").await;
-    let list = format!("deliveries list --organisation {root} --state failed");
     let failed = eventually("it has failed", async || {
-        let (_, failed) = run(&platform, &list).await;
+        let (_, failed) = run(&platform, "deliveries list --state failed").await;
         failed.get(0).cloned()
     })
     .await;
+    let list = format!("deliveries list --organisation {root}");
+    assert_eq!(run(&platform, &list).await.1, json!([failed]));
     let id = failed["id"].as_str().expect("an id");
     let (_, shown) = run(&platform, &format!("deliveries show {id}")).await;
     assert_eq!(shown["attempts"][0]["reply_code"], 550, "{shown}");

@@ -1,9 +1,9 @@
 //! The table `deliveries`.
 
-use db::Transaction;
+use db::{PageRequest, Transaction};
 use kernel::{Duration, Time, Uuid};
 use sea_orm::{
-    Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _, Value,
+    Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Value,
     entity::prelude::*,
     sea_query::{Expr, LockType, SimpleExpr},
 };
@@ -258,20 +258,22 @@ pub(crate) async fn save(tx: &Transaction, row: Model) -> Result<(), DbErr> {
     if written.rows_affected == 1 { Ok(()) } else { Err(DbErr::RecordNotUpdated) }
 }
 
-/// The deliveries of an organisation, and of one invitation if it is named, after a key.
+/// Which deliveries are asked for; what is `None` does not matter.
+pub(crate) struct Wanted {
+    pub organisation_id: Option<Uuid>,
+    pub invitation_id: Option<Uuid>,
+    pub state: Option<State>,
+}
+
+/// A page of them, in the order that it asks for.
 pub(crate) async fn list(
     connection: &impl ConnectionTrait,
-    organisation_id: Uuid,
-    invitation_id: Option<Uuid>,
-    after: Option<Uuid>,
-    limit: u64,
+    Wanted { organisation_id, invitation_id, state }: Wanted,
+    page: &PageRequest,
 ) -> Result<Vec<Model>, DbErr> {
-    let mut query = Entity::find().filter(Column::OrganisationId.eq(organisation_id));
-    if let Some(invitation_id) = invitation_id {
-        query = query.filter(Column::InvitationId.eq(invitation_id));
-    }
-    if let Some(after) = after {
-        query = query.filter(Column::Id.gt(after));
-    }
-    query.order_by_asc(Column::Id).limit(limit).all(connection).await
+    let rows = Entity::find()
+        .apply_if(organisation_id, |rows, id| rows.filter(Column::OrganisationId.eq(id)))
+        .apply_if(invitation_id, |rows, id| rows.filter(Column::InvitationId.eq(id)))
+        .apply_if(state, |rows, state| rows.filter(Column::State.eq(state)));
+    page.apply(rows, None::<Column>, Column::Id).all(connection).await
 }

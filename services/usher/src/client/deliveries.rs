@@ -16,11 +16,11 @@ use super::{
 
 #[derive(Subcommand, Debug)]
 pub enum DeliveriesCommand {
-    /// Show the deliveries of an organisation, the oldest first.
+    /// Show deliveries, the newest first.
     List {
-        /// Of which organisation.
+        /// Only of this organisation; without it those of the whole platform, for who runs it.
         #[arg(long, value_name = "ID")]
-        organisation: String,
+        organisation: Option<String>,
         /// Only of this invitation.
         #[arg(long, value_name = "ID")]
         invitation: Option<String>,
@@ -71,8 +71,14 @@ impl DeliveriesCommand {
         let output = options.output;
         let outcome = match self {
             Self::List { organisation, invitation, state, limit } => {
-                let invitation = invitation.unwrap_or_default();
-                match list(&mut session, organisation, invitation, state, limit).await {
+                let wanted = ListDeliveriesRequest {
+                    organisation_id: organisation.unwrap_or_default(),
+                    invitation_id: invitation.unwrap_or_default(),
+                    state: state.map_or(DeliveryState::Unspecified, Into::into).into(),
+                    order_by: "created_at desc".to_owned(),
+                    ..Default::default()
+                };
+                match list(&mut session, wanted, limit).await {
                     Ok(deliveries) => print(deliveries, output, out),
                     Err(error) => Err(error),
                 }
@@ -88,27 +94,19 @@ impl DeliveriesCommand {
 
 async fn list(
     session: &mut Session,
-    organisation_id: String,
-    invitation_id: String,
-    state: Option<State>,
+    mut wanted: ListDeliveriesRequest,
     limit: u32,
 ) -> anyhow::Result<Vec<Delivery>> {
     let limit = usize::try_from(limit)?;
-    let (mut found, mut page_token) = (Vec::new(), String::new());
+    let mut found = Vec::new();
     loop {
-        let request = ListDeliveriesRequest {
-            organisation_id: organisation_id.clone(),
-            invitation_id: invitation_id.clone(),
-            page_size: 100,
-            page_token,
-        };
+        wanted.page_size = i32::try_from((limit - found.len()).min(100))?;
         let mut client = DeliveryServiceClient::new(session.notification().await?);
-        let page = client.list_deliveries(request).await.map_err(|it| told(&it))?.into_inner();
-        let wanted = |it: &Delivery| state.is_none_or(|state| it.state() == state.into());
-        found.extend(page.deliveries.into_iter().filter(wanted));
-        found.truncate(limit);
-        page_token = page.next_page_token;
-        if found.len() == limit || page_token.is_empty() {
+        let page = client.list_deliveries(wanted.clone()).await;
+        let page = page.map_err(|it| told(&it))?.into_inner();
+        found.extend(page.deliveries);
+        wanted.page_token = page.next_page_token;
+        if found.len() >= limit || wanted.page_token.is_empty() {
             return Ok(found);
         }
     }
