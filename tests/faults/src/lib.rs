@@ -4,9 +4,11 @@
 //! - [`faults`]: one fault a file, each with the result that it states.
 //! - [`scene`]: the platform, the load and the drain. [`load`]: the client and its ledger.
 //! - [`outcome`]: what the two ledgers say of a trial. [`proxy`]: a network that can be cut.
-//! - [`visitor`]: people who do something else meanwhile. [`own`]: servers that may be killed.
+//! - [`visitor`]: people who do something else meanwhile. [`lists`]: what an operator sees.
+//! - [`own`]: servers that may be killed.
 
 pub mod faults;
+mod lists;
 pub mod load;
 pub mod outcome;
 pub mod own;

@@ -29,6 +29,8 @@ pub struct Outcome {
     pub permitted: usize,
     /// How many mails the mail server refuses for good: so many are to be given up, and no other.
     pub refused: usize,
+    /// The dead letters if a mail is missing, in words.
+    pub set_aside: Vec<String>,
     /// Whether a mail that came more than once had another Message-ID.
     pub is_forged: bool,
     /// Whether something was on its way for longer than it was waited for.
@@ -84,6 +86,7 @@ impl fmt::Display for Outcome {
             duplicates,
             permitted,
             refused: _,
+            set_aside: _,
             is_forged: _,
             is_restless: _,
             median,

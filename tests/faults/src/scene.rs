@@ -7,14 +7,9 @@ use std::{
 };
 
 use api::{
-    notification::v1::{
-        DeliveryState, ListDeliveriesRequest, delivery_service_client::DeliveryServiceClient,
-    },
+    notification::v1::DeliveryState,
     operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
-    organisation::v1::{
-        InvitationDeliveryState, ListInvitationsRequest,
-        invitation_service_client::InvitationServiceClient,
-    },
+    organisation::v1::InvitationDeliveryState,
 };
 use rustix::process::Signal;
 use stories::{Client, Platform};
@@ -22,6 +17,7 @@ use testkit::{SmtpSink, eventually, servers::Servers, settled, with_token};
 use tokio::time::{Instant, interval};
 
 use crate::{
+    lists,
     load::{Inviter, Ledger, Load},
     outcome::Outcome,
     proxy::Proxy,
@@ -203,7 +199,11 @@ impl Scene {
         });
         let missing = acknowledged.keys().filter(|email| !arrivals.contains_key(*email));
         let missing: BTreeSet<_> = missing.cloned().collect();
-        let given_up = if missing.is_empty() { 0 } else { self.given_up(&missing).await };
+        let (given_up, set_aside) = if missing.is_empty() {
+            Default::default()
+        } else {
+            (self.given_up(&missing).await, self.set_aside().await)
+        };
         let waits = acknowledged.iter().filter_map(|(email, acknowledged)| {
             Some(arrivals.get(email)?.saturating_duration_since(*acknowledged))
         });
@@ -224,6 +224,7 @@ impl Scene {
             duplicates: copies.map(|copies| copies.len() - 1).sum(),
             permitted: 0,
             refused: 0,
+            set_aside,
             is_forged,
             is_restless: false,
             median: wait(50),
@@ -273,32 +274,15 @@ impl Scene {
 
     /// How many of these addresses have a delivery in a state that tells an operator why no mail came.
     async fn given_up(&self, addresses: &BTreeSet<String>) -> usize {
-        let mut client = DeliveryServiceClient::new(self.platform.notification());
-        let (mut given_up, mut page_token) = (BTreeSet::new(), String::new());
-        // The token of the beginning may have run out.
-        let owner = self.platform.owner().await;
-        loop {
-            let request = ListDeliveriesRequest {
-                organisation_id: self.organisation.clone(),
-                page_size: 100,
-                page_token,
-                ..Default::default()
-            };
-            let answer = client.list_deliveries(with_token(owner.token(), request)).await;
-            let answer = answer.expect("the deliveries").into_inner();
-            let ended = answer.deliveries.into_iter().filter(|it| {
-                matches!(
+        let deliveries = lists::deliveries(self).await.into_iter();
+        let ended = deliveries.filter(|it| {
+            addresses.contains(&it.recipient)
+                && matches!(
                     it.state(),
                     DeliveryState::Failed | DeliveryState::Bounced | DeliveryState::Suppressed
                 )
-            });
-            let recipients = ended.map(|it| it.recipient);
-            given_up.extend(recipients.filter(|recipient| addresses.contains(recipient)));
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
-                return given_up.len();
-            }
-        }
+        });
+        ended.map(|it| it.recipient).collect::<BTreeSet<_>>().len()
     }
 
     /// How many of the acknowledged invitations do not show what became of their mail: that it was sent,
@@ -308,33 +292,23 @@ impl Scene {
         acknowledged: &BTreeMap<String, Instant>,
         missing: &BTreeSet<String>,
     ) -> usize {
-        let mut client = InvitationServiceClient::new(self.platform.organisation());
-        let (mut told, mut page_token) = (BTreeSet::new(), String::new());
-        let owner = self.platform.owner().await;
-        loop {
-            let request = ListInvitationsRequest {
-                organisation_id: self.organisation.clone(),
-                page_size: 100,
-                page_token,
-                ..Default::default()
-            };
-            let answer = client.list_invitations(with_token(owner.token(), request)).await;
-            let answer = answer.expect("the invitations").into_inner();
-            let right = answer.invitations.into_iter().filter(|it| {
-                let is_sent = it.delivery_state() == InvitationDeliveryState::Sent;
-                let is_on_its_way = it.delivery_state() == InvitationDeliveryState::Queued;
-                acknowledged.contains_key(&it.email)
-                    && if missing.contains(&it.email) {
-                        !is_sent && !is_on_its_way
-                    } else {
-                        is_sent
-                    }
-            });
-            told.extend(right.map(|it| it.email));
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
-                return acknowledged.len() - told.len();
-            }
-        }
+        let told = lists::invitations(self).await.into_iter().filter(|it| {
+            let is_sent = it.delivery_state() == InvitationDeliveryState::Sent;
+            let is_on_its_way = it.delivery_state() == InvitationDeliveryState::Queued;
+            acknowledged.contains_key(&it.email)
+                && if missing.contains(&it.email) { !is_sent && !is_on_its_way } else { is_sent }
+        });
+        let told: BTreeSet<_> = told.map(|it| it.email).collect();
+        acknowledged.len() - told.len()
+    }
+
+    /// What was set aside, and why, for whoever looks for the cause.
+    async fn set_aside(&self) -> Vec<String> {
+        let dead_letters = lists::dead_letters(self).await.into_iter();
+        let words = dead_letters.map(|it| {
+            let ground = it.ground().as_str_name();
+            format!("{} {}: {ground} after {}, {}", it.queue, it.subject, it.attempts, it.error)
+        });
+        words.collect()
     }
 }

@@ -1,11 +1,9 @@
 use api::notification::v1::{
-    ListDeadLettersRequest, ReplayDeadLetterRequest,
-    dead_letter_service_client::DeadLetterServiceClient,
+    ReplayDeadLetterRequest, dead_letter_service_client::DeadLetterServiceClient,
 };
 use testkit::{eventually, with_token};
 
-use super::poison::dead_letters;
-use crate::{load::Ledger, outcome::Outcome, scene::Scene};
+use crate::{lists::dead_letters, load::Ledger, outcome::Outcome, scene::Scene};
 
 /// What came of a mailer that crashed again and again.
 #[derive(Debug)]
@@ -36,7 +34,7 @@ pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
     scene.platform.wait_until_ready().await;
     let sink = scene.sink();
     eventually("each is mailed or set aside", async || {
-        (sink.taken() + dead_letters(&scene).await >= invitations).then_some(())
+        (sink.taken() + dead_letters(&scene).await.len() >= invitations).then_some(())
     })
     .await;
     let dead_letters = replay(&scene).await;
@@ -47,22 +45,12 @@ pub async fn crash_in_a_loop(invitations: usize, crashes: usize) -> Looped {
 
 /// Replays all dead letters; how many there were.
 async fn replay(scene: &Scene) -> usize {
-    let owner = scene.platform.owner().await;
+    let (owner, dead_letters) = (scene.platform.owner().await, dead_letters(scene).await);
     let mut client = DeadLetterServiceClient::new(scene.platform.notification());
-    let (mut count, mut page_token) = (0, String::new());
-    loop {
-        let request = ListDeadLettersRequest { page_size: 100, page_token, ..Default::default() };
-        let answer = client.list_dead_letters(with_token(owner.token(), request)).await;
-        let answer = answer.expect("the dead letters").into_inner();
-        for dead in answer.dead_letters {
-            let request = ReplayDeadLetterRequest { id: dead.id };
-            let replayed = client.replay_dead_letter(with_token(owner.token(), request)).await;
-            replayed.expect("it is replayed");
-            count += 1;
-        }
-        page_token = answer.next_page_token;
-        if page_token.is_empty() {
-            return count;
-        }
+    for dead in &dead_letters {
+        let request = ReplayDeadLetterRequest { id: dead.id.clone() };
+        let replayed = client.replay_dead_letter(with_token(owner.token(), request)).await;
+        replayed.expect("it is replayed");
     }
+    dead_letters.len()
 }

@@ -1,18 +1,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use api::{
-    notification::v1::{
-        ListDeadLettersRequest, dead_letter_service_client::DeadLetterServiceClient,
-    },
-    operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
-};
+use api::operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient};
 use db::{Database, DatabaseUrl, outbox};
 use kernel::Clock;
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
 use testkit::{eventually, with_token};
 
 use super::unbound::{EXCHANGE, KEY, channel_to};
-use crate::{outcome::Outcome, scene::Scene};
+use crate::{lists::dead_letters, outcome::Outcome, scene::Scene};
 
 /// What came of poison among healthy invitations.
 #[derive(Debug)]
@@ -61,7 +56,7 @@ pub async fn poison(invitations: usize, per_second: u32) -> Poisoned {
     let (rows, messages) = (AtomicUsize::new(0), AtomicUsize::new(0));
     eventually("all poison is visible", async || {
         rows.store(dead_rows(&scene).await, Ordering::Relaxed);
-        messages.store(dead_letters(&scene).await, Ordering::Relaxed);
+        messages.store(dead_letters(&scene).await.len(), Ordering::Relaxed);
         let all = |count: &AtomicUsize| count.load(Ordering::Relaxed) >= poison;
         (all(&rows) && all(&messages)).then_some(())
     })
@@ -104,21 +99,4 @@ async fn dead_rows(scene: &Scene) -> usize {
     let status = OutboxServiceClient::new(scene.platform.organisation());
     let status = { status }.get_outbox_status(request).await.expect("the outbox' status");
     usize::try_from(status.into_inner().dead).expect("a count")
-}
-
-/// How many messages wait for an operator's decision.
-pub(super) async fn dead_letters(scene: &Scene) -> usize {
-    let owner = scene.platform.owner().await;
-    let mut client = DeadLetterServiceClient::new(scene.platform.notification());
-    let (mut count, mut page_token) = (0, String::new());
-    loop {
-        let request = ListDeadLettersRequest { page_size: 100, page_token, ..Default::default() };
-        let answer = client.list_dead_letters(with_token(owner.token(), request)).await;
-        let answer = answer.expect("the dead letters").into_inner();
-        count += answer.dead_letters.len();
-        page_token = answer.next_page_token;
-        if page_token.is_empty() {
-            return count;
-        }
-    }
 }
