@@ -91,7 +91,12 @@ impl Database {
         let immediate = (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate);
         let options =
             TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
-        let inner = self.connection.begin_with_options(options).await?;
+        // In a task that goes on when the caller goes away: of a BEGIN that nobody waits for any more
+        // sqlx takes back nothing (transact-rs/sqlx#4393, in 0.9.0), and who got the connection next
+        // would write into a transaction that nobody commits. Here it is dropped, and rolled back.
+        let connection = self.connection.clone();
+        let beginning = tokio::spawn(async move { connection.begin_with_options(options).await });
+        let inner = beginning.await.map_err(|ended| DbErr::Custom(ended.to_string()))??;
         Ok(Transaction::new(inner, self.committed.clone()))
     }
 
