@@ -17,7 +17,7 @@ use faults::{
     outcome::Outcome,
     own::Kind,
 };
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::FutureExt as _;
 use tokio::signal::{
     ctrl_c,
     unix::{SignalKind, signal},
@@ -167,16 +167,10 @@ impl Run {
             self.expect(poisoned.is_right(), &poisoned);
         }
         if self.has("network") {
-            // Each has a platform of its own; two of them share the load.
-            let share = rate.div_ceil(2);
-            let services = NETWORKS.map(|it| cut_off(it, 10..=60, share).boxed_local());
-            let clients = cut_off_clients(10..=60, share).boxed_local();
-            let trials = services.into_iter().chain([clients]);
-            let trials = trials.map(|trial| AssertUnwindSafe(trial).catch_unwind());
-            let mut trials = stream::iter(trials).buffered(2);
-            while let Some(outcome) = trials.next().await {
-                self.note(async { outcome.unwrap_or_else(|panic| resume_unwind(panic)) }).await;
+            for network in NETWORKS {
+                self.note(cut_off(network, 10..=60, rate)).await;
             }
+            self.note(cut_off_clients(10..=60, rate)).await;
         }
         if self.has("loop") {
             let looped = crash_in_a_loop(300, 30).await;
