@@ -124,8 +124,8 @@ pub(crate) struct Binding {
 impl Binding {
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.cancelled().await;
-        self.unbind();
-        // What waits finds the semaphore closed and comes later; what has begun is finished.
+        // What waits or comes now finds the semaphore closed and comes later; what has begun is
+        // finished. Then it is no longer bound.
         self.permits.close();
         self.begun.close();
         self.begun.wait().await;
@@ -194,14 +194,15 @@ mod tests {
             Box::pin(finished.clone().cancelled_owned().map(Ok))
         });
         let running = tokio::spawn(bus.bind(QUEUE, handler).run(stop));
-        let (begun, waits) = tokio::join!(bus.publish(vec![message()]), async {
+        let (begun, [waits, comes]) = tokio::join!(bus.publish(vec![message()]), async {
             let waits = bus.publish(vec![message()]).await;
+            let comes = bus.publish(vec![message()]).await;
             finish.cancel();
-            waits
+            [waits, comes]
         });
         let pause = RetrySteps::default().0[0];
-        let later = PublishError::Later(pause, "the consumer is stopping".to_owned());
-        assert_eq!((begun, waits), (vec![Ok(())], vec![Err(later)]));
+        let later = vec![Err(PublishError::Later(pause, "the consumer is stopping".to_owned()))];
+        assert_eq!((begun, waits, comes), (vec![Ok(())], later.clone(), later));
         running.await.unwrap();
     }
 

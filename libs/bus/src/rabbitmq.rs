@@ -22,6 +22,9 @@ use topology::Undeclared;
 
 /// How long the broker may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what a consumer puts off may take to be confirmed: nobody else takes it meanwhile, and each
+/// further try could be one more message that waits.
+const PATIENCE_OF_THE_REFUSED: Duration = Duration::from_secs(60);
 
 /// A broker. It is connected when something is to be done and connected anew after every loss;
 /// lapin's own recovery stays off, because it gives up after some tries.
@@ -60,7 +63,8 @@ impl Link {
 
 impl RabbitMq {
     pub(crate) fn new(url: String, steps: RetrySteps) -> Self {
-        let [events, refused] = ["publish", "refuse"].map(|name| Arc::new(Outlet::new(name)));
+        let events = Arc::new(Outlet::new("publish", PATIENCE));
+        let refused = Arc::new(Outlet::new("refuse", PATIENCE_OF_THE_REFUSED));
         Self { url, steps, events, refused, obstacles: Arc::default() }
     }
 

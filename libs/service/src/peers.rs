@@ -150,12 +150,16 @@ impl Peers {
                 Ok(token.auth)
             }
             _ => {
-                let renewing =
-                    async { self.renew(account.renewing.clone().lock_owned().await).await };
+                let renewing = async {
+                    let (peers, turn) = (self.clone(), account.renewing.clone().lock_owned().await);
+                    // It goes on when the time of who asked is over: the next finds the token.
+                    tokio::spawn(async move { peers.renew(turn).await }).await
+                };
                 // The deadline is that of the wait as well: if the identity service hangs, those who
                 // wait for it do not do so one behind another.
                 let late = || Err(Status::unavailable("there is no token of one's own yet"));
-                deadline::within(PATIENCE, renewing).await.unwrap_or_else(late)
+                let renewed = deadline::within(PATIENCE, renewing).await.and_then(Result::ok);
+                renewed.unwrap_or_else(late)
             }
         }
     }
@@ -300,6 +304,14 @@ mod tests {
         let answers = futures::future::join_all((0..20).map(|_| peers.own())).await;
         assert!(answers.iter().all(Result::is_err));
         assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_asked_for_to_the_end_although_who_asked_has_no_more_time() {
+        let (peers, _listener) = silent().await;
+        let answer = deadline::within(PATIENCE / 2, peers.own()).await;
+        assert!(!matches!(answer, Some(Ok(_))), "{answer:?}");
+        assert!(peers.account.renewing.try_lock().is_err(), "somebody goes on");
     }
 
     #[tokio::test]

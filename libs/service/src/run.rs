@@ -210,7 +210,7 @@ fn take(listeners: &mut Listeners, name: &str) -> anyhow::Result<TcpListener> {
 
 fn checks(module: &Module, bus: &Bus) -> Vec<(&'static str, Check)> {
     let mut checks: Vec<Check> = module.ready.clone();
-    if !module.consumers.is_empty() {
+    if !module.consumers.is_empty() || module.database.is_some() {
         let bus = bus.clone();
         checks.push(Arc::new(move || {
             let obstacle = bus.obstacle();

@@ -126,8 +126,9 @@ fn lines(text: &str) -> String {
 #[derive(Clone)]
 struct Subject(String);
 
-/// How much of a text fits into one encoded word, in bytes: 75 characters in all (RFC 2047, section 2).
-const ENCODED_WORD: usize = 45;
+/// How much of a text fits into one encoded word, in bytes: a line has 76 characters at most, and the
+/// first one begins with the header's name (RFC 2047, section 2).
+const ENCODED_WORD: usize = 39;
 
 impl Header for Subject {
     fn name() -> HeaderName {

@@ -160,6 +160,10 @@ impl RabbitMq {
     ) -> lapin::Result<()> {
         let begun = Instant::now();
         let Delivery { properties, data, acker, redelivered, .. } = delivery;
+        if !acker.usable() {
+            // It waited here for longer than its connection lived, and comes again.
+            return Ok(());
+        }
         let refused = match publish::read(&properties, data, redelivered) {
             Ok(message) => match handler(message.clone()).await {
                 Ok(()) => None,

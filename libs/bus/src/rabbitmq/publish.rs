@@ -1,4 +1,4 @@
-use std::{collections::HashSet, slice};
+use std::{collections::HashSet, slice, time::Duration};
 
 use futures::FutureExt as _;
 use kernel::{Time, Uuid};
@@ -27,12 +27,14 @@ const LONGEST_ERROR: usize = 500;
 /// hands a returned message to whichever confirmation comes next.
 pub(super) struct Outlet {
     name: &'static str,
+    /// How long what is sent may take to be confirmed.
+    patience: Duration,
     link: Mutex<Option<Link>>,
 }
 
 impl Outlet {
-    pub(super) fn new(name: &'static str) -> Self {
-        Self { name, link: Mutex::default() }
+    pub(super) fn new(name: &'static str, patience: Duration) -> Self {
+        Self { name, patience, link: Mutex::default() }
     }
 }
 
@@ -66,7 +68,7 @@ impl RabbitMq {
         // For whoever comes next, if this is broken off.
         link.is_spent = true;
         // The broker may stop reading as well as stop confirming: both are bounded.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + outlet.patience;
         let mut confirms = Vec::with_capacity(batch.len());
         for parcel in batch {
             let Ok(sent) = timeout_at(deadline, parcel.send(&link.channel)).await else { break };
@@ -156,7 +158,7 @@ fn unavailable(error: &lapin::Error) -> PublishError {
 }
 
 fn late() -> PublishError {
-    PublishError::Unavailable("no answer within 10 s".to_owned())
+    PublishError::Unavailable("no answer in time".to_owned())
 }
 
 /// A message on its way out.

@@ -5,7 +5,7 @@ use service::Caller;
 use super::{WRITE, publish, shown};
 use crate::{
     Notification,
-    domain::delivery::{Outcome, QUEUE_GRACE, Reason, Reply, Subject, bare},
+    domain::delivery::{Outcome, QUEUE_GRACE, Reason, Reply, Subject, words_without},
     entity::{
         attempt,
         delivery::{self, Model, State},
@@ -55,8 +55,7 @@ pub(crate) async fn record_attempt(
 
     let tx = notification.database.begin().await?;
     let mut row = delivery::hold(&tx, delivery_id).await?.ok_or(Error::DeliveryNotFound)?;
-    // Some servers name the mail in what they say, and more people read that than may know its name.
-    let words = reply.words.replace(bare(&row.message_id), "…");
+    let words = words_without(&row.message_id, &reply.words);
     let reply = Reply { words, ..reply };
     let known = attempt::outcome_of_last(&tx, &row).await?;
     if row.claim_id != Some(claim_id) || known.is_some_and(|known| known != outcome.into()) {

@@ -145,7 +145,7 @@ pub(crate) struct Reply {
     pub code: i32,
     /// RFC 3463; `None` if it named none.
     pub status: Option<EnhancedStatus>,
-    /// Its words, in bounds.
+    /// Its words, for [`kept_words`] to bound.
     pub words: String,
 }
 
@@ -156,7 +156,7 @@ impl Reply {
         let code = if is_code { Ok(code) } else { Err(Malformed("200 to 599, or 0 for none")) };
         let code = fields.read("reply_code", code);
         let status = fields.read_optional("enhanced_status", status, EnhancedStatus::parse);
-        Some(Self { code: code?, status: status?, words: kept_words(words) })
+        Some(Self { code: code?, status: status?, words: words.to_owned() })
     }
 }
 
@@ -185,6 +185,13 @@ pub(crate) fn delivery_of(message_id: &str) -> Option<Uuid> {
     let (local, _) = bare(message_id).split_once('@')?;
     let id = local.split_once('.').map_or(local, |(id, _)| id);
     parse_id(id).ok()
+}
+
+/// What is kept of words in which the mail server may have named the mail: more people read them than may
+/// know its `Message-ID`. The name goes before the words are cut, or part of it could stay.
+pub(crate) fn words_without(message_id: &str, words: &str) -> String {
+    let local = bare(message_id).split('@').next().unwrap_or_default();
+    kept_words(&words.replace(local, "…"))
 }
 
 /// A `Message-ID` without its angle brackets, which some lose on the way.
@@ -233,6 +240,16 @@ mod tests {
     fn a_mail_servers_words_are_kept_in_bounds() {
         assert_eq!(kept_words("550 5.1.1\r\nno\0such user"), "550 5.1.1  no such user");
         assert_eq!(kept_words(&"\u{e9}".repeat(600)).chars().count(), 500);
+    }
+
+    #[test]
+    fn a_message_id_is_not_kept_not_even_in_part() {
+        let id = message_id(Uuid::from_u128(7), "a-secret_", "example.com");
+        assert_eq!(words_without(&id, &format!("250 queued {id}")), "250 queued <…@example.com>");
+        for before in 430..500 {
+            let words = words_without(&id, &format!("{}{id}", "x".repeat(before)));
+            assert!(!words.contains("a-"), "{words}");
+        }
     }
 
     #[test]
