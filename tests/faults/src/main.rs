@@ -1,11 +1,6 @@
 //! The long run: every fault, many times, and a table. `cargo xtask faults` starts it.
 
-use std::{
-    fmt::Debug,
-    panic::{AssertUnwindSafe, resume_unwind},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{fmt::Debug, panic::AssertUnwindSafe, process::ExitCode, time::Duration};
 
 use faults::{
     faults::{
