@@ -1,6 +1,6 @@
 //! What becomes of transactions that nobody ends, on both databases.
 
-use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use testkit::Bench;
 use tokio::task::yield_now;
@@ -38,7 +38,7 @@ async fn who_goes_away_while_a_transaction_begins_leaves_none_behind(bench: Benc
     assert!(dropped > 0, "all transactions had begun");
 
     let neighbour = bench.infra.database("test").await.unwrap();
-    let backend: DbBackend = neighbour.read().get_database_backend();
+    let backend = neighbour.read().get_database_backend();
     let count = Statement::from_string(backend, "SELECT COUNT(*) FROM notes");
     let count = neighbour.read().query_one_raw(count).await.unwrap().unwrap();
     assert_eq!(count.try_get_by_index::<i64>(0), Ok(100));

@@ -42,12 +42,16 @@ pub(crate) async fn list_deliveries(
     else {
         return Err(Error::Invalid(fields));
     };
-    match organisation_id {
-        None => require_operator(notification, caller).await?,
-        Some(id) if may_read(notification, caller, id).await? => {}
+    let with_message_id = match organisation_id {
+        None => {
+            require_operator(notification, caller).await?;
+            true
+        }
+        Some(id) if may_read(notification, caller, id).await? => {
+            may_know_message_ids(notification, caller).await?
+        }
         Some(_) => return Err(Error::DeliveryNotFound),
-    }
-    let with_message_id = may_know_message_ids(notification, caller).await?;
+    };
     let wanted = Wanted { organisation_id, invitation_id, state };
     let rows = delivery::list(notification.database.read(), wanted, &page).await?;
     let page = page.cut(rows, |row| row.id);
@@ -173,6 +177,7 @@ mod tests {
             let page = operator.list_deliveries(request.clone()).await.unwrap().into_inner();
             let ids: Vec<_> = page.deliveries.iter().map(|it| it.id.as_str()).collect();
             assert_eq!(ids, [delivery_id]);
+            assert!(page.deliveries.iter().all(|it| !it.message_id.is_empty()));
             request.page_token = page.next_page_token;
         }
         assert_eq!(request.page_token, "");
