@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use lapin::{
     Channel, Error, ErrorKind, ExchangeKind,
@@ -69,7 +69,7 @@ pub(super) async fn declare_queue(
     let mut arguments = dead_lettering_to(DEAD_LETTERS);
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
     declare(channel, queue.name, arguments).await?;
-    for step in &steps.0 {
+    for step in steps.0.iter().collect::<BTreeSet<_>>() {
         let mut arguments = dead_lettering_to(queue.name);
         let milliseconds = i32::try_from(step.as_millis()).unwrap_or(i32::MAX);
         arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(milliseconds));
