@@ -44,12 +44,16 @@ pub(crate) async fn make(
     let places: Vec<_> = rows.iter().map(|row| (row.organisation_id, &*row.email)).collect();
     settlement::make_room(change, &places).await?;
     let made = invitation::insert(change, &rows).await?;
-    for outcome in &mut outcomes {
-        if let Ok(Made { row, .. }) = outcome
-            && !made.contains(&row.id)
-        {
-            let id = invitation::pending(&**change, row.organisation_id, &row.email).await?;
-            *outcome = Err(Error::InvitationPending { id });
+    if made.len() < rows.len() {
+        let pending = invitation::pending_at(&**change, &places, change.now).await?;
+        for outcome in &mut outcomes {
+            if let Ok(Made { row, .. }) = outcome
+                && !made.contains(&row.id)
+            {
+                let place = (row.organisation_id, row.email.clone());
+                let id = pending.get(&place).copied().unwrap_or_default();
+                *outcome = Err(Error::InvitationPending { id });
+            }
         }
     }
     refuse_accounts(change, &mut outcomes).await?;
