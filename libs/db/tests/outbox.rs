@@ -218,10 +218,15 @@ async fn relays_share_the_work(bench: Bench) {
     let (database, now) = (database(&bench).await, bench.infra.clock.now());
     let events: Vec<_> = (1..=400).map(|id| (id, id % 40)).collect();
     write(&database, &events, now).await;
+    // Neither goes on before both have claimed.
+    let both = tokio::sync::Barrier::new(2);
     let relay = async || {
         let mut told = Vec::new();
         loop {
             let rows = outbox::claim(&database, now, LEASE, 7).await.unwrap();
+            if told.is_empty() {
+                both.wait().await;
+            }
             if rows.is_empty() && outbox::backlog(&database).await.unwrap().waiting == 0 {
                 return told;
             }

@@ -45,8 +45,10 @@ impl Servers {
         let url = db::DatabaseUrl::parse(&self.postgres).expect("PostgreSQL's URL");
         let database =
             db::Database::connect(&url, "testkit", 1).await.expect("connect to PostgreSQL");
-        let create = format!("CREATE DATABASE {name} STRATEGY file_copy");
-        database.read().execute_unprepared(&create).await.expect("create a database");
+        // Longer than a statement of ours may take, where the disk is slow.
+        for statement in ["SET statement_timeout = 0", &format!("CREATE DATABASE {name}")] {
+            database.read().execute_unprepared(statement).await.expect("create a database");
+        }
         database.close().await;
         let (server, _) = self.postgres.rsplit_once('/').expect("a database in PostgreSQL's URL");
         format!("{server}/{name}")
@@ -71,6 +73,16 @@ impl Servers {
         let answer: serde_json::Value = serde_json::from_str(&answer.text().await.ok()?).ok()?;
         // Nothing is told before the broker has looked.
         usize::try_from(answer["messages"].as_u64()?).ok()
+    }
+
+    /// Whether an exchange that has a name leads to a queue of a virtual host.
+    pub async fn is_bound(&self, rabbitmq_url: &str, queue: &str) -> bool {
+        let (_, vhost) = rabbitmq_url.rsplit_once('/').expect("a virtual host in the URL");
+        let url = format!("{}/api/queues/{vhost}/{queue}/bindings", self.management);
+        let answer = async { reqwest::get(url).await?.error_for_status()?.text().await };
+        let Ok(answer) = answer.await else { return false };
+        let bindings: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap_or_default();
+        bindings.iter().any(|binding| binding["source"].as_str().is_some_and(|it| !it.is_empty()))
     }
 
     /// The URL of a Redis database that this test has for itself.

@@ -141,6 +141,11 @@ impl SmtpSink {
         self.lock().taken.clone()
     }
 
+    /// Those of them to an address.
+    pub fn mails_to(&self, address: &str) -> Vec<Mail> {
+        self.lock().taken.iter().filter(|mail| mail.recipient == address).cloned().collect()
+    }
+
     /// How many have been taken.
     pub fn taken(&self) -> usize {
         self.lock().taken.len()
@@ -173,7 +178,7 @@ impl SmtpSink {
     /// Waits for the first mail to an address.
     pub async fn mail_to(&self, address: &str) -> Mail {
         eventually(&format!("a mail to {address}"), async || {
-            self.mails().into_iter().find(|mail| mail.recipient == address)
+            self.mails_to(address).into_iter().next()
         })
         .await
     }

@@ -210,3 +210,35 @@ impl Header for ListUnsubscribePost {
         HeaderValue::new(Self::name(), "List-Unsubscribe=One-Click".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+
+    #[test]
+    fn an_encoded_subject_is_on_lines_of_76_characters_and_reads_as_it_was() {
+        let address = EmailAddress::parse("ada@example.com").unwrap();
+        let from = Author::new(Sender::default(), &address);
+        for part in ["=?utf-8?Q?x?= ", "=?\u{1f44b}\u{e4}\u{20ac}x"] {
+            let subject = part.repeat(60).trim().to_owned();
+            let envelope = Envelope {
+                from: &from,
+                to: &address,
+                name: "",
+                message_id: "<1@example.com>",
+                date: Time::UNIX_EPOCH,
+                unsubscribe_url: "",
+            };
+            let mail = compose(envelope, &subject, "Hello", "<p>Hello</p>").unwrap().formatted();
+            let text = String::from_utf8(mail.clone()).unwrap();
+            let mut lines = text.split("\r\n").skip_while(|line| !line.starts_with("Subject: "));
+            let first = lines.next().unwrap();
+            let more: Vec<_> = lines.take_while(|line| line.starts_with(' ')).collect();
+            assert!(more.len() > 10, "{text}");
+            assert!(std::iter::once(first).chain(more).all(|line| line.len() <= 76), "{text}");
+            assert_eq!(MessageParser::default().parse(&mail).unwrap().subject(), Some(&*subject));
+        }
+    }
+}

@@ -159,14 +159,19 @@ async fn what_is_confirmed_counts_though_the_rest_is_late() {
         .collect();
     proxy.stop_at(STOP);
     let answers = bus.publish(batch.clone()).await;
+    let mut late = 0;
     for (index, answer) in answers.iter().enumerate() {
+        let is_late = matches!(answer, Err(PublishError::Unavailable(_)));
+        late += usize::from(index < 20 && is_late);
         let is_as_expected = match index {
             5 => matches!(answer, Err(PublishError::Unroutable(_))),
-            0..20 => answer.is_ok(),
-            _ => matches!(answer, Err(PublishError::Unavailable(_))),
+            0..20 => answer.is_ok() || is_late,
+            _ => is_late,
         };
         assert!(is_as_expected, "{index}: {answer:?}");
     }
+    // lapin gives what was returned to any that waits, whose own answer nobody can tell then.
+    assert!(late <= 1, "{answers:?}");
     // What confirms the late ones after all confirms nothing else.
     let answers = bus.publish(batch[20..].to_vec()).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");

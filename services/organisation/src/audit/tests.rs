@@ -457,7 +457,12 @@ async fn of_what_one_subject_is_refused_there_is_a_bound(bench: Bench) {
     let (_, root) = stage.root("ABC Holdings").await;
     let (loud, quiet) = (stage.person("loud@example.com"), stage.person("quiet@example.com"));
     let request = GetOrganisationRequest { id: root };
-    for _ in 0..610 {
+    // 595 of this minute's 600, which are counted and need not be written for it.
+    let key = format!("usher:refusals:{}", loud.id);
+    for _ in 0..595 {
+        stage.service.cache.count(&key, std::time::Duration::from_secs(60)).await.unwrap();
+    }
+    for _ in 0..10 {
         loud.organisations().get_organisation(request.clone()).await.unwrap_err();
     }
     quiet.organisations().get_organisation(request).await.unwrap_err();
@@ -465,7 +470,7 @@ async fn of_what_one_subject_is_refused_there_is_a_bound(bench: Bench) {
         let theirs = Entity::find().filter(Column::ActorId.eq(who.id));
         theirs.count(stage.service.database.read()).await.unwrap()
     };
-    assert_eq!((count(&loud).await, count(&quiet).await), (600, 1));
+    assert_eq!((count(&loud).await, count(&quiet).await), (5, 1));
 }
 
 async fn a_service_account_says_for_whom_it_acts(bench: Bench) {

@@ -7,7 +7,7 @@ use api::identity::v1::{
     service_account_service_server::ServiceAccountService, user_service_server::UserService, *,
 };
 use kernel::{Clock, Uuid};
-use service::{Claims, Signer};
+use service::{Claims, LIFETIME_SECONDS, Signer};
 use tonic::{Request, Response, Status};
 
 /// The identity service, as far as this one asks it.
@@ -88,7 +88,8 @@ impl ServiceAccountService for Accounts {
         let scopes = "users.read users.invite".to_owned();
         let claims = Claims::service(id, name, scopes, self.clock.new_id());
         let access_token = self.signer.sign(claims, self.clock.now()).unwrap();
-        Ok(Response::new(IssueServiceTokenResponse { access_token, expires_in: None }))
+        let expires_in = Some(prost_types::Duration { seconds: LIFETIME_SECONDS, nanos: 0 });
+        Ok(Response::new(IssueServiceTokenResponse { access_token, expires_in }))
     }
 
     async fn get_service_account(
