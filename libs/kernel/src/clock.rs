@@ -4,6 +4,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
+    time::Instant,
 };
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -17,7 +18,7 @@ pub type Time = DateTime<Utc>;
 pub enum Clock {
     /// The machine's clock.
     System,
-    /// A clock that stands still until it is moved.
+    /// A clock that a test moves.
     Manual(ManualClock),
 }
 
@@ -47,10 +48,13 @@ impl Clock {
     }
 }
 
-/// A clock for tests. Clones share the time, and the order of the identifiers made in one moment.
+/// A clock for tests, which stands still or runs until it is moved. Clones share the time, and the order
+/// of the identifiers made in one moment.
 #[derive(Clone)]
 pub struct ManualClock {
     microseconds: Arc<AtomicI64>,
+    /// Since when it runs; none if it stands.
+    running: Option<Instant>,
     order: Arc<Mutex<ContextV7>>,
 }
 
@@ -65,8 +69,15 @@ impl ManualClock {
     pub fn at(start: Time) -> Self {
         Self {
             microseconds: Arc::new(AtomicI64::new(start.timestamp_micros())),
+            running: None,
             order: Arc::new(Mutex::new(ContextV7::new())),
         }
+    }
+
+    /// A clock that runs from `start`: what was put off for want of luck comes again without being moved
+    /// to.
+    pub fn running_from(start: Time) -> Self {
+        Self { running: Some(Instant::now()), ..Self::at(start) }
     }
 
     /// Moves the time forward.
@@ -75,8 +86,10 @@ impl ManualClock {
     }
 
     fn now(&self) -> Time {
-        DateTime::from_timestamp_micros(self.microseconds.load(Ordering::SeqCst))
-            .unwrap_or_default()
+        let run = self.running.map_or(0, |since| since.elapsed().as_micros());
+        let moved = self.microseconds.load(Ordering::SeqCst);
+        let now = moved.saturating_add(i64::try_from(run).unwrap_or(i64::MAX));
+        DateTime::from_timestamp_micros(now).unwrap_or_default()
     }
 }
 

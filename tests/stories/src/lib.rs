@@ -6,7 +6,7 @@ mod platform;
 mod process;
 
 pub use client::{Answer, Client, Submitted};
-pub use platform::{OWNER, PASSWORD, Platform, noon};
+pub use platform::{OWNER, PASSWORD, Platform, free_address, from_noon, noon};
 pub use process::Process;
 
 /// Tells each story twice: embedded on SQLite, and all-in-one on PostgreSQL.

@@ -15,7 +15,7 @@ use prometheus::Registry;
 use service::RawSettings;
 use tempfile::TempDir;
 use testkit::{
-    SmtpSink, eventually,
+    Mail, SmtpSink, eventually,
     servers::{self, Servers},
     with_token,
 };
@@ -52,16 +52,16 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Everything in this process on SQLite, with a clock that the story moves.
+    /// Everything in this process on SQLite, with a clock that runs and that the story moves.
     pub async fn on_sqlite() -> Self {
-        Self::embedded(RawSettings::default(), Some(noon())).await
+        Self::embedded(RawSettings::default(), Some(from_noon())).await
     }
 
-    /// Everything in this process on PostgreSQL, with a clock that the story moves.
+    /// Everything in this process on PostgreSQL, with a clock that runs and that the story moves.
     pub async fn on_postgres() -> Self {
         let mut raw = RawSettings::default();
         raw.set("database_url", servers::postgres().await);
-        Self::embedded(raw, Some(noon())).await
+        Self::embedded(raw, Some(from_noon())).await
     }
 
     /// Everything in this process, with these settings over the usual ones; without a clock by the
@@ -110,7 +110,7 @@ impl Platform {
         let sink = SmtpSink::start().await;
         let smtp = format!("smtp://{}", sink.address());
         let [http, management] = [(); 2].map(|()| free_address());
-        let ports = three_free_ports();
+        let ports: [_; 3] = free_ports();
         let first = ports[0].to_string();
         let arguments = ["up", "--data-dir", "data", "--http", &http, "--grpc-port", &first];
         let arguments = [&arguments[..], &["--management", &management]].concat();
@@ -299,8 +299,7 @@ impl Platform {
     /// The texts of all mails to an address, oldest first.
     pub async fn texts_mailed_to(&self, email: &str) -> Vec<String> {
         if let Some(sink) = &self.sink {
-            let mails = sink.mails().into_iter().filter(|mail| mail.recipient == email);
-            return mails.map(|mail| mail.text()).collect();
+            return sink.mails_to(email).iter().map(Mail::text).collect();
         }
         let mails = self.anonymous().get(&format!("/api/mailbox?to={email}")).await.expect(200);
         let mails = mails.as_array().expect("a list of mails").iter().rev();
@@ -405,31 +404,34 @@ fn connect(url: &str) -> Channel {
     Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy()
 }
 
-/// A clock that stands at noon.
+const NOON: &str = "2026-01-01T12:00:00Z";
+
+/// A clock that stands at noon. What is put off there waits until the story moves the clock.
 pub fn noon() -> ManualClock {
-    ManualClock::at("2026-01-01T12:00:00Z".parse::<Time>().expect("a time"))
+    ManualClock::at(NOON.parse::<Time>().expect("a time"))
+}
+
+/// A clock that runs from noon on.
+pub fn from_noon() -> ManualClock {
+    ManualClock::running_from(NOON.parse::<Time>().expect("a time"))
 }
 
 /// An address that was free a moment ago; the process that is told it binds it. It is below the
 /// ports that the machine gives to outgoing connections, which could take it in between.
-fn free_address() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = std::process::id().wrapping_mul(101) + NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = u16::try_from(10_000 + number % 15_000).expect("a port");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return format!("127.0.0.1:{port}");
-        }
-    }
+pub fn free_address() -> String {
+    let [port] = free_ports();
+    format!("127.0.0.1:{port}")
 }
 
-/// Three ports in a row that were free a moment ago.
-fn three_free_ports() -> [u16; 3] {
+/// Ports in a row that were free a moment ago, and that this process tells nobody else.
+fn free_ports<const N: usize>() -> [u16; N] {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::try_from(N).expect("a few");
     loop {
-        let address = free_address();
-        let (_, port) = address.rsplit_once(':').expect("a port");
-        let first: u16 = port.parse().expect("a number");
-        let ports = [first, first + 1, first + 2];
+        let number =
+            std::process::id().wrapping_mul(101) + NEXT.fetch_add(count, Ordering::Relaxed);
+        let first = u16::try_from(10_000 + number % 15_000).expect("a port");
+        let ports = std::array::from_fn(|index| first + index as u16);
         if ports.iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return ports;
         }

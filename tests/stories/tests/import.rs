@@ -175,7 +175,7 @@ async fn a_file_is_tried_imported_and_imported_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_dies_is_run_again_and_everybody_is_invited_once() {
-    const ROWS: usize = 400;
+    const ROWS: usize = 600;
     let mut operator = Operator::new().await;
     let text = (0..ROWS).map(|number| format!("person-{number}@example.com\n"));
     let text = format!("email\n{}", text.collect::<String>());
@@ -183,7 +183,7 @@ async fn an_import_that_dies_is_run_again_and_everybody_is_invited_once() {
 
     // The command dies in the middle.
     let mut killed = operator.start("killed", "invitations import people.csv", &[]);
-    eventually("some rows are told", async || (lines(&killed).len() > 20).then_some(())).await;
+    eventually("some rows are told", async || (!lines(&killed).is_empty()).then_some(())).await;
     killed.kill();
     let told = lines(&killed);
     assert!(told.len() < ROWS, "it was killed in the middle");

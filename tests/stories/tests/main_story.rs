@@ -78,7 +78,7 @@ async fn the_main_story_on_real_servers_with_every_service_a_process() {
     assert!(mail.html().contains("ABC Holdings - Child 1"));
     assert_eq!(mail.header("auto-submitted").as_deref(), Some("auto-generated"));
 
-    one_invitation_is_one_trace(&platform);
+    one_invitation_is_one_trace(&platform).await;
     metrics_tell_what_happened(&platform).await;
     for service in ["identity", "organisation", "notification", "mailer", "gateway"] {
         platform.process(service).terminate();
@@ -90,17 +90,19 @@ async fn the_main_story_on_real_servers_with_every_service_a_process() {
 
 /// The trace that the gateway began at `POST /api/organisation-invitations` goes on in every
 /// process, over gRPC and over RabbitMQ, up to the mailer that sends the mail.
-fn one_invitation_is_one_trace(platform: &Platform) {
+async fn one_invitation_is_one_trace(platform: &Platform) {
+    // It also hears of what needs no mail.
+    let mailed = eventually("two mails, two traces", async || {
+        let log = platform.logs_of("mailer");
+        let mailed = traces_in(log.lines().filter(|line| line.contains("the mail was sent")));
+        (mailed.len() >= 2).then_some(mailed)
+    })
+    .await;
     let traces: HashMap<&str, HashSet<String>> = platform
         .processes
         .iter()
         .map(|(service, process)| (*service, traces_in(process.stderr().lines())))
         .collect();
-    let mailer = platform.processes.iter().find(|(service, _)| *service == "mailer");
-    let log = mailer.expect("the mailer").1.stderr();
-    // It also hears of what needs no mail.
-    let mailed = traces_in(log.lines().filter(|line| line.contains("the mail was sent")));
-    assert!(mailed.len() >= 2, "two mails, two traces: {mailed:?}");
     for trace in &mailed {
         for service in ["gateway", "organisation", "identity", "notification"] {
             assert!(traces[service].contains(trace), "{service} has no line of trace {trace}");

@@ -133,6 +133,9 @@ async fn poison_is_set_aside_and_its_neighbours_are_mailed() {
         organisation_id: root.clone(),
         issue: 1,
     };
+    // The mailer's queue is there.
+    owner.invite(&root, "ada@example.com", "user").await;
+    platform.link_mailed_to("ada@example.com").await;
     for poison in [b"\xff\xff\xff".to_vec(), unknown.encode_to_vec()] {
         let answers = bus.publish(vec![message(poison)]).await;
         assert_eq!(answers, [Ok(())]);
@@ -141,7 +144,7 @@ async fn poison_is_set_aside_and_its_neighbours_are_mailed() {
             .await;
     }
     eventually("the neighbours are mailed", async || {
-        (platform.sink.as_ref()?.taken() == 2).then_some(())
+        (platform.sink.as_ref()?.taken() == 3).then_some(())
     })
     .await;
     let letters = eventually("the poison is set aside", async || {
