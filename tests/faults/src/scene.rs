@@ -23,8 +23,9 @@ use crate::{
     proxy::Proxy,
 };
 
-/// The steps that a refused message waits: short, and longer in all than a claim that a crash left.
-const STEPS: &str = "1s,1s,1s,2s,2s,3s,5s,5s,5s,5s,10s,10s,10s,10s,10s,10s,10s,10s,20s,20s";
+/// The steps that a refused message waits: short, longer in all than a claim that a crash left, and of
+/// few lengths, for each is a queue of its own behind each consumer's.
+const STEPS: &str = "1s,1s,1s,1s,5s,5s,5s,5s,5s,5s,5s,5s,5s,5s,20s,20s,20s,20s,20s,20s";
 
 /// What a platform that faults happen to is set up with.
 pub const SETTINGS: [(&str, &str); 4] = [
@@ -138,7 +139,17 @@ impl Scene {
 
     /// Waits until the process of a service that runs now has handled so many messages.
     pub async fn until_consumed(&self, service: &str, count: usize) {
-        self.until_counted(service, "usher_messages_consumed_total", |_| true, count).await;
+        let is_done = |line: &str| line.contains("handled");
+        self.until_counted(service, "usher_messages_consumed_total", is_done, count).await;
+    }
+
+    /// Waits until a queue is bound. A service is ready a moment before.
+    pub async fn until_bound(&self, queue: &str) {
+        let servers = self.servers.as_ref().expect("a broker");
+        eventually(&format!("{queue} is bound"), async || {
+            servers.is_bound(&self.platform.bus, queue).await.then_some(())
+        })
+        .await;
     }
 
     /// Waits until a counter of a service, of the lines that count, has come so far.
@@ -265,7 +276,7 @@ impl Scene {
         {
             let request = with_token(owner.token(), GetOutboxStatusRequest {});
             let status = OutboxServiceClient::new(channel).get_outbox_status(request).await;
-            if status.expect("the outbox' status").into_inner().waiting > 0 {
+            if status.map_or(true, |status| status.into_inner().waiting > 0) {
                 return true;
             }
         }

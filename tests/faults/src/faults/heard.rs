@@ -23,7 +23,11 @@ pub async fn hear_twice(changes: usize, off: &str) -> Outcome {
         scene.until_crashed("organisation").await;
         scene.restart("organisation", &[(OFF, off)]).await;
         scene.until_consumed("organisation", 1).await;
+        // It is counted a moment before its acknowledgement.
+        scene.platform.process("organisation").terminate();
+        scene.platform.process("organisation").exit().await;
     }
+    scene.restart("organisation", &[]).await;
     let records = records(&scene).await;
     Outcome {
         fault: "change heard of twice".to_owned(),

@@ -6,7 +6,7 @@ use kernel::Clock;
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
 use testkit::{eventually, with_token};
 
-use super::unbound::{EXCHANGE, KEY, channel_to};
+use super::unbound::{EXCHANGE, KEY, QUEUE, channel_to};
 use crate::{lists::dead_letters, outcome::Outcome, scene::Scene};
 
 /// What came of poison among healthy invitations.
@@ -40,6 +40,7 @@ pub async fn poison(invitations: usize, per_second: u32) -> Poisoned {
     let url = scene.platform.process("organisation").variable("USHER_DATABASE_URL");
     let url = DatabaseUrl::parse(&url.expect("a database")).expect("its URL");
     let database = Database::connect(&url, "organisation", 1).await.expect("the database");
+    scene.until_bound(QUEUE).await;
     let channel = channel_to(&scene.platform.bus).await;
     let load = scene.load(per_second);
     let mut poison = 0;

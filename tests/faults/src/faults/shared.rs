@@ -12,7 +12,7 @@ use lapin::{
 
 use super::{
     OFF,
-    unbound::{EXCHANGE, KEY, channel_to},
+    unbound::{EXCHANGE, KEY, QUEUE, channel_to},
 };
 use crate::{load::Ledger, outcome::Outcome, scene::Scene};
 
@@ -27,6 +27,7 @@ pub async fn share_an_outbox(invitations: usize, off: &str) -> Outcome {
     let mut scene = Scene::set().await;
     scene.restart("organisation", &[(OFF, off)]).await;
     let _second = scene.platform.start_another("organisation", &[(OFF, off)]).await;
+    scene.until_bound(QUEUE).await;
     let channel = channel_to(&scene.platform.bus).await;
     let events = tap(&channel).await;
     let ledger = Ledger::default();

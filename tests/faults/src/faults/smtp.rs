@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use testkit::Reply;
+use testkit::{Reply, eventually};
 
 use crate::{load::Load, outcome::Outcome, scene::Scene};
 
@@ -109,9 +109,16 @@ pub async fn annoy_mailer(mails: usize, per_second: u32) -> Faulty {
 
     let drain = scene.until_mailed_all(&healthy).await;
     let pace = scene.compare("SMTP: the healthy 70 %", &per, &healthy).await;
+    // Whatever is refused for good has been offered by then.
+    let refused: Vec<_> = of(&[End::Refused]).acknowledged().into_keys().collect();
+    eventually("what is refused was offered", async || {
+        let offered: BTreeSet<_> = sink.offered().into_iter().map(|it| it.recipient).collect();
+        refused.iter().all(|email| offered.contains(email)).then_some(())
+    })
+    .await;
     sink.relent();
     let faulty = Outcome {
-        refused: of(&[End::Refused]).acknowledged().len(),
+        refused: refused.len(),
         ..scene.drain("SMTP: refused, delayed, cut and held", &per, &faulty).await
     };
     let reset = scene.compare("SMTP: taken and reset", &per, &reset).await;

@@ -7,7 +7,7 @@ use lapin::{
 use super::OFF;
 use crate::{load::Ledger, outcome::Outcome, scene::Scene};
 
-const QUEUE: &str = "mailer.invitations";
+pub(super) const QUEUE: &str = "mailer.invitations";
 pub(super) const EXCHANGE: &str = "usher.events";
 pub(super) const KEY: &str = "organisation.invitation.created.v1";
 
@@ -18,6 +18,7 @@ pub(super) const KEY: &str = "organisation.invitation.created.v1";
 pub async fn unbind_the_queue(invitations: usize, off: &str) -> Outcome {
     let mut scene = Scene::set().await;
     scene.restart("organisation", &[(OFF, off)]).await;
+    scene.until_bound(QUEUE).await;
     let channel = channel_to(&scene.platform.bus).await;
     let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
     let exchange = channel.exchange_declare(
