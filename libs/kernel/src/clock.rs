@@ -48,8 +48,8 @@ impl Clock {
     }
 }
 
-/// A clock for tests, which stands still or runs until it is moved. Clones share the time, and the order
-/// of the identifiers made in one moment.
+/// A clock for tests, which stands still or runs, and which a test moves forward. Clones share the time,
+/// and the order of the identifiers made in one moment.
 #[derive(Clone)]
 pub struct ManualClock {
     microseconds: Arc<AtomicI64>,
@@ -74,8 +74,7 @@ impl ManualClock {
         }
     }
 
-    /// A clock that runs from `start`: what was put off for want of luck comes again without being moved
-    /// to.
+    /// A clock that runs from `start`, so that what is put off comes again by itself.
     pub fn running_from(start: Time) -> Self {
         Self { running: Some(Instant::now()), ..Self::at(start) }
     }
@@ -96,6 +95,18 @@ impl ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_runs_goes_on_after_it_was_moved() {
+        let clock = ManualClock::running_from(Time::UNIX_EPOCH);
+        clock.advance(TimeDelta::hours(1));
+        let moved = clock.now();
+        assert!(moved >= Time::UNIX_EPOCH + TimeDelta::hours(1));
+        while clock.now() == moved {
+            std::thread::yield_now();
+        }
+        assert!(clock.now() > moved);
+    }
 
     #[test]
     fn identifiers_are_in_the_order_of_their_making_even_when_the_clock_stands() {

@@ -51,6 +51,7 @@ pub(crate) async fn make(
                 && !made.contains(&row.id)
             {
                 let place = (row.organisation_id, row.email.clone());
+                // The nil UUID if it is gone by now.
                 let id = pending.get(&place).copied().unwrap_or_default();
                 *outcome = Err(Error::InvitationPending { id });
             }

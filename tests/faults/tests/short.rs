@@ -60,7 +60,7 @@ async fn whichever_server_is_killed_each_invitation_is_mailed_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_broker_is_down_or_full_every_call_succeeds_at_once() {
-    // Beside nothing else: a call that is slow for another reason would count.
+    // Beside no other test: a call that is slow for another reason would count.
     let _alone = TRIALS.acquire_many(AT_ONCE as u32).await.expect("never closed");
     let down = leave_broker_down(Duration::from_secs(10), 10);
     let (down, full) = tokio::join!(down, fill_disk_of_broker(50, 10));

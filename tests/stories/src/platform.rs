@@ -430,7 +430,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
     loop {
         let number =
             std::process::id().wrapping_mul(101) + NEXT.fetch_add(count, Ordering::Relaxed);
-        let first = u16::try_from(10_000 + number % 15_000).expect("a port");
+        let first = u16::try_from(10_000 + number % 14_990).expect("a port");
         let ports = std::array::from_fn(|index| first + index as u16);
         if ports.iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return ports;

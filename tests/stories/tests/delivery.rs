@@ -10,7 +10,7 @@ use api::{
 };
 use kernel::Duration;
 use service::RawSettings;
-use stories::{Client, PASSWORD, Platform, free_address, noon};
+use stories::{Client, PASSWORD, Platform, free_address, from_noon, noon};
 use testkit::{Reply, SmtpSink, eventually, with_token};
 
 /// The deliveries of an organisation: state and attempts, as its owner reads them over gRPC.
@@ -92,7 +92,7 @@ async fn what_the_mail_server_refuses_is_given_up_visibly_and_its_neighbour_arri
     sink.reply(&[Reply::Refuse]);
     let mut raw = RawSettings::default();
     raw.set("smtp_url", format!("smtp://{}", sink.address()));
-    let platform = Platform::embedded(raw, Some(noon())).await;
+    let platform = Platform::embedded(raw, Some(from_noon())).await;
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     owner.invite(&root, "gone@example.com", "user").await;
@@ -113,7 +113,7 @@ async fn a_refused_mail_shows_at_the_invitation_is_sent_once_more_and_comes_back
     let mut raw = RawSettings::default();
     raw.set("smtp_url", format!("smtp://{}", sink.address()));
     raw.set("bounce_folder", reports.path().display().to_string());
-    let platform = Platform::embedded(raw, Some(noon())).await;
+    let platform = Platform::embedded(raw, Some(from_noon())).await;
     let owner = platform.owner().await;
     let root = owner.create_organisation("ABC Holdings", None).await;
     let invitation = owner.invite(&root, "ada@example.com", "user").await;

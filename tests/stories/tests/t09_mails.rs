@@ -218,7 +218,8 @@ impl Scene {
         self.platform.sink.as_ref().expect("a mail server")
     }
 
-    /// Lets time pass when nothing is on its way any more: what was held by then would come twice.
+    /// Lets time pass when nothing is on its way any more: a mail that is not recorded yet would be taken
+    /// for lost, and sent again.
     async fn pass(&self, time: Duration) {
         let owner = self.platform.owner().await;
         for service in [self.platform.organisation(), self.platform.notification()] {
