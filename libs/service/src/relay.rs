@@ -442,7 +442,7 @@ mod tests {
         let url = BusUrl::parse("amqp://127.0.0.1:1").unwrap();
         let relay = relay(&database, Bus::open(&url, RetrySteps::default()), &clock);
         for (waited, is_published, is_put_back) in
-            [(10, true, false), (21, false, true), (61, false, false)]
+            [(19, true, false), (21, false, true), (61, false, false)]
         {
             let rows = relay.claim().await.unwrap();
             assert_eq!(rows.len(), 1);

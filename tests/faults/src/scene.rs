@@ -6,14 +6,10 @@ use std::{
     time::Duration,
 };
 
-use api::{
-    notification::v1::DeliveryState,
-    operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
-    organisation::v1::InvitationDeliveryState,
-};
+use api::{notification::v1::DeliveryState, organisation::v1::InvitationDeliveryState};
 use rustix::process::Signal;
 use stories::{Client, Platform};
-use testkit::{SmtpSink, eventually, servers::Servers, settled, with_token};
+use testkit::{SmtpSink, eventually, servers::Servers, settled};
 use tokio::time::{Instant, interval};
 
 use crate::{
@@ -271,12 +267,9 @@ impl Scene {
         {
             return true;
         }
-        for channel in
-            [self.platform.identity(), self.platform.organisation(), self.platform.notification()]
-        {
-            let request = with_token(owner.token(), GetOutboxStatusRequest {});
-            let status = OutboxServiceClient::new(channel).get_outbox_status(request).await;
-            if status.map_or(true, |status| status.into_inner().waiting > 0) {
+        for service in ["identity", "organisation", "notification"] {
+            let outbox = self.platform.outbox(owner, service).await;
+            if outbox.map_or(true, |outbox| outbox.waiting > 0) {
                 return true;
             }
         }

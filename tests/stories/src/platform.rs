@@ -6,6 +6,9 @@ use std::{
 
 use api::{
     identity::v1::service_account_service_client::ServiceAccountServiceClient,
+    operations::v1::{
+        GetOutboxStatusRequest, GetOutboxStatusResponse, outbox_service_client::OutboxServiceClient,
+    },
     organisation::v1::{
         CheckPermissionRequest, permission_service_client::PermissionServiceClient,
     },
@@ -20,7 +23,10 @@ use testkit::{
     with_token,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
 use usher::all_in_one::{self, Addresses, Running};
 
 use crate::{Client, Process};
@@ -367,6 +373,21 @@ impl Platform {
         let mut permissions = PermissionServiceClient::new(self.organisation());
         let answer = permissions.check_permission(with_token(client.token(), request)).await;
         answer.expect("an answer").into_inner().allowed
+    }
+
+    /// How the outbox of the identity, the organisation or the notification service is, as an operator is
+    /// told over gRPC.
+    pub async fn outbox(
+        &self,
+        operator: &Client,
+        service: &str,
+    ) -> Result<GetOutboxStatusResponse, Status> {
+        let place =
+            ["identity", "organisation", "notification"].iter().position(|it| *it == service);
+        let channel = connect(&self.grpc[place.expect("a service that has one")]);
+        let request = with_token(operator.token(), GetOutboxStatusRequest {});
+        let answer = OutboxServiceClient::new(channel).get_outbox_status(request).await?;
+        Ok(answer.into_inner())
     }
 
     /// A service account's token, made by the platform owner.

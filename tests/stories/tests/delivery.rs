@@ -1,12 +1,9 @@
 //! Mail is delayed by bad luck, and never lost or doubled.
 
-use api::{
-    notification::v1::{
-        DeleteSuppressionRequest, DeliveryState, ListDeliveriesRequest, ResendDeliveryRequest,
-        delivery_service_client::DeliveryServiceClient,
-        suppression_service_client::SuppressionServiceClient,
-    },
-    operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient},
+use api::notification::v1::{
+    DeleteSuppressionRequest, DeliveryState, ListDeliveriesRequest, ResendDeliveryRequest,
+    delivery_service_client::DeliveryServiceClient,
+    suppression_service_client::SuppressionServiceClient,
 };
 use kernel::Duration;
 use service::RawSettings;
@@ -24,10 +21,8 @@ async fn deliveries(platform: &Platform, reader: &Client, id: &str) -> Vec<(Deli
 
 /// How often each event was refused that waits in the organisation service's outbox for its next try.
 async fn refusals(platform: &Platform, operator: &Client) -> Vec<i32> {
-    let mut client = OutboxServiceClient::new(platform.organisation());
-    let request = with_token(operator.token(), GetOutboxStatusRequest {});
-    let answer = client.get_outbox_status(request).await.expect("an answer").into_inner();
-    answer.stuck.iter().map(|event| event.attempts).collect()
+    let outbox = platform.outbox(operator, "organisation").await.expect("an answer");
+    outbox.stuck.iter().map(|event| event.attempts).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,7 +35,7 @@ async fn a_mail_server_that_is_down_delays_the_mail_and_loses_nothing() {
     owner.invite(&root, "ada@example.com", "user").await;
     eventually("the first attempt has failed", async || {
         let found = deliveries(&platform, &owner, &root).await;
-        (matches!(found[..], [(DeliveryState::Queued, 1..)])).then_some(())
+        (matches!(found[..], [(DeliveryState::Queued, 1..=2)])).then_some(())
     })
     .await;
 
@@ -50,7 +45,7 @@ async fn a_mail_server_that_is_down_delays_the_mail_and_loses_nothing() {
     assert_eq!(status, 200, "{page}");
     eventually("the delivery is recorded", async || {
         let found = deliveries(&platform, &owner, &root).await;
-        (matches!(found[..], [(DeliveryState::Sent, 2..)])).then_some(())
+        (matches!(found[..], [(DeliveryState::Sent, 2..=3)])).then_some(())
     })
     .await;
     assert_eq!(sink.mails().len(), 1);
@@ -225,6 +220,6 @@ async fn the_same_event_delivered_twice_sends_one_mail() {
         (deliveries.len() == 3 && sent).then_some(())
     })
     .await;
-    let to_ada = sink.mails().iter().filter(|mail| mail.recipient == "ada@example.com").count();
+    let to_ada = sink.mails_to("ada@example.com").len();
     assert_eq!(to_ada, 2, "one for each event, not for each copy");
 }

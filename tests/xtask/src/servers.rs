@@ -30,8 +30,8 @@ use crate::{
 };
 use ports::Ports;
 
-/// Longer than any of them takes while the compiler, or others that start, have both cores.
-const PATIENCE_FOR_START: Duration = Duration::from_secs(300);
+/// Longer than any of them takes while the compiler has both cores.
+const PATIENCE_FOR_START: Duration = Duration::from_secs(120);
 
 /// `cargo xtask servers`: starts them, prints what the tests need to know, and stays until the
 /// standard input ends or somebody interrupts.

@@ -1,10 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use api::operations::v1::{GetOutboxStatusRequest, outbox_service_client::OutboxServiceClient};
 use db::{Database, DatabaseUrl, outbox};
 use kernel::Clock;
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
-use testkit::{eventually, with_token};
+use testkit::eventually;
 
 use super::unbound::{EXCHANGE, KEY, QUEUE, channel_to};
 use crate::{lists::dead_letters, outcome::Outcome, scene::Scene};
@@ -96,8 +95,6 @@ async fn put_message(channel: &Channel) {
 
 async fn dead_rows(scene: &Scene) -> usize {
     let owner = scene.platform.owner().await;
-    let request = with_token(owner.token(), GetOutboxStatusRequest {});
-    let status = OutboxServiceClient::new(scene.platform.organisation());
-    let status = { status }.get_outbox_status(request).await.expect("the outbox' status");
-    usize::try_from(status.into_inner().dead).expect("a count")
+    let outbox = scene.platform.outbox(&owner, "organisation").await.expect("its status");
+    usize::try_from(outbox.dead).expect("a count")
 }
